@@ -1,0 +1,105 @@
+"""The imager: raster frames of several channels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from ophyd import Component as Cpt
+from ophyd import Device, Kind
+from ophyd.utils import LimitError
+
+from ophyd_devices.link import Link, WatchableStatus
+from ophyd_devices.signals import TypedSignal
+
+
+class AreaSignal(TypedSignal):
+    """The imaged area (x_min, x_max, y_min, y_max) in nm."""
+
+    def check_value(self, value: ArrayLike) -> None:
+        """Raise unless `value` is an area with positive sides inside the scan range.
+
+        Raises
+        ------
+        ValueError
+            If it is not four finite numbers, or a side is not positive, or another area was asked for where the
+            instrument can only image its whole range.
+        LimitError
+            If it reaches outside the scan range.
+        """
+        super().check_value(value)
+        x_min, x_max, y_min, y_max = np.asarray(value, dtype=float)
+        info = self.parent.info
+        if x_max <= x_min or y_max <= y_min:
+            raise ValueError(f"{self.name}: expected x_min < x_max and y_min < y_max, got {value!r}")
+        low_x, high_x, low_y, high_y = info.scan_range
+        if x_min < low_x or x_max > high_x or y_min < low_y or y_max > high_y:
+            raise LimitError(f"{self.name}: {value!r} reaches outside the scan range {info.scan_range} nm")
+        if info.fixed_frame and not np.array_equal((x_min, x_max, y_min, y_max), info.scan_range):
+            raise ValueError(f"{self.name}: this instrument only images its whole range {info.scan_range} nm")
+
+
+class PixelsSignal(TypedSignal):
+    """Frame size (ny, nx) in px."""
+
+    def check_value(self, value: ArrayLike) -> None:
+        """Raise unless `value` is a frame size this instrument can take; see :class:`TypedSignal`."""
+        super().check_value(value)
+        info = self.parent.info
+        if info.fixed_frame and tuple(np.asarray(value)) != info.pixels:
+            raise ValueError(f"{self.name}: this instrument only takes frames of {info.pixels} px, got {value!r}")
+
+
+class Imager(Device):
+    """Takes frames (C, ny, nx); row 0 lies at y_min, column 0 at x_min.
+
+    ``trigger()`` returns a status that reports the lines done, so the RunEngine's progress bar shows the raster.
+    """
+
+    frame = Cpt(
+        TypedSignal,
+        dtype="<f4",
+        value=np.zeros((1, 1, 1), np.float32),
+        dims=("channel", "y", "x"),
+        writable=False,
+        kind=Kind.normal,
+    )
+    time = Cpt(TypedSignal, units="s", writable=False, kind=Kind.normal, doc="Instrument time at the end of the frame.")
+    area = Cpt(AreaSignal, value=np.zeros(4), fixed=True, units="nm", kind=Kind.config)
+    pixels = Cpt(PixelsSignal, dtype="<i8", value=[1, 1], fixed=True, units="px", limits=(2, 4096), kind=Kind.config)
+    line_rate = Cpt(TypedSignal, value=1.0, units="Hz", limits=(0.01, 100.0), kind=Kind.config)
+    channels = Cpt(TypedSignal, dtype="U", value=["z"], writable=False, kind=Kind.config)
+    channel_units = Cpt(TypedSignal, dtype="U", value=["nm"], writable=False, kind=Kind.config)
+
+    def __init__(self, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self._link: Link = self.parent.link
+        self.info = self._link.backend.info
+        self.channels.publish([channel.name for channel in self.info.channels])
+        self.channel_units.publish([channel.unit for channel in self.info.channels])
+        self.area.put(self.info.scan_range)
+        self.pixels.on_put = self._reshape
+        self.pixels.put(self.info.pixels)
+
+    def trigger(self) -> WatchableStatus:
+        """Take one frame; the status fails if the tip is not engaged or the frame is not what was asked for."""
+        backend = self._link.backend
+        x_min, x_max, y_min, y_max = (float(edge) for edge in self.area.get())
+        ny, nx = (int(number) for number in self.pixels.get())
+        shape = (len(self.info.channels), ny, nx)
+        status = WatchableStatus(self, unit="lines")
+
+        def image() -> None:
+            frame = np.asarray(
+                backend.frame((x_min, x_max, y_min, y_max), (ny, nx), self.line_rate.get(), status.progress)
+            )
+            if frame.shape != shape:
+                raise ValueError(f"{self.name}: expected a frame of shape {shape}, the instrument sent {frame.shape}")
+            self.frame.publish(frame)
+            self.time.publish(backend.time())
+
+        self._link.submit(status, image)
+        return status
+
+    def _reshape(self) -> None:
+        ny, nx = self.pixels.get()
+        self.frame.publish(np.full((len(self.info.channels), ny, nx), np.nan, np.float32))

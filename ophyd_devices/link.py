@@ -1,0 +1,117 @@
+"""One conversation with the controller: commands run one after the other, in the order in which they were given."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ophyd import Device, DeviceStatus
+
+from ophyd_devices.backend import AfmBackend, Interrupted
+
+
+class WatchableStatus(DeviceStatus):
+    """A status that tells a progress bar how far it is."""
+
+    def __init__(self, device: Device, *, unit: str, **kwargs: Any) -> None:
+        self._watchers: list[Callable[..., None]] = []
+        self._unit = unit
+        super().__init__(device, **kwargs)
+
+    def watch(self, watcher: Callable[..., None]) -> None:
+        """Call `watcher` with the progress from now on (the convention of ophyd's MoveStatus)."""
+        self._watchers.append(watcher)
+
+    def progress(self, done: int, total: int) -> None:
+        """Report that `done` of `total` are done."""
+        for watcher in self._watchers:
+            watcher(name=self.device.name, current=done, initial=0, target=total, unit=self._unit, precision=0)
+
+
+@dataclass
+class _Command:
+    action: Callable[[], None]
+    status: DeviceStatus
+    protected: bool
+
+
+class Link:
+    """Runs backend calls on one daemon thread and reports each through a Status.
+
+    Parameters
+    ----------
+    backend : AfmBackend
+        The controller. Nothing else may call it while the link is in use.
+    name : str
+        For the name of the thread.
+    """
+
+    def __init__(self, backend: AfmBackend, name: str) -> None:
+        self.backend = backend
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._waiting: list[_Command] = []
+        self._running: _Command | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name=f"{name}-link", daemon=True)
+        self._thread.start()
+
+    def submit(self, status: DeviceStatus, action: Callable[[], None], *, protected: bool = False) -> DeviceStatus:
+        """Queue `action`; `status` finishes with it, or fails with what it raised.
+
+        A `protected` action (withdrawing the tip) is neither interrupted nor dropped by :meth:`interrupt`.
+        """
+        command = _Command(action, status, protected)
+        with self._lock:
+            self._waiting.append(command)
+            self._commands.put(command)
+        return status
+
+    def interrupt(self) -> None:
+        """End what is running and drop what is waiting, except protected actions."""
+        with self._lock:
+            dropped = [command for command in self._waiting if not command.protected]
+            self._waiting = [command for command in self._waiting if command.protected]
+            running = self._running
+        if running is not None and not running.protected:
+            self._stop(running)
+            if self._running is running:
+                threading.Thread(target=self._insist, args=(running,), name="stopping", daemon=True).start()
+        for command in dropped:
+            command.status.set_exception(Interrupted(f"{command.status.device.name} was stopped before it began"))
+
+    def close(self) -> None:
+        """Let the queue run empty and end the thread."""
+        self._commands.put(None)
+        self._thread.join()
+
+    def _stop(self, command: _Command) -> bool:
+        """Stop the backend if `command` is still running; the lock keeps the next command from being hit."""
+        with self._lock:
+            if self._running is not command:
+                return False
+            self.backend.stop()
+            return True
+
+    def _insist(self, command: _Command) -> None:
+        """Stop again until `command` has ended: a stop that comes while an action starts may be lost."""
+        while self._stop(command):
+            time.sleep(0.05)
+
+    def _work(self) -> None:
+        while (command := self._commands.get()) is not None:
+            with self._lock:
+                if command not in self._waiting:
+                    continue
+                self._waiting.remove(command)
+                self._running = command
+            try:
+                command.action()
+            except Exception as error:  # noqa: BLE001  whatever the controller raises belongs to the status
+                command.status.set_exception(error)
+            else:
+                command.status.set_finished()
+            finally:
+                with self._lock:
+                    self._running = None

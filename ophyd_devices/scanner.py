@@ -1,0 +1,141 @@
+"""Where the tip is: x and y in nm, moved together in a straight line."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from ophyd import Component as Cpt
+from ophyd import Device, DeviceStatus, Kind
+from ophyd.positioner import PositionerBase
+from ophyd.utils import LimitError
+
+from ophyd_devices.link import Link
+from ophyd_devices.signals import TypedSignal
+
+
+class Axis(Device, PositionerBase):
+    """One axis of the scanner, in nm. Moving it leaves the other where it is."""
+
+    readback = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.hinted)
+    setpoint = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.normal)
+
+    def __init__(self, prefix: str, *, axis: int, **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self._axis = axis
+        self.readback.name = self.name
+
+    @property
+    def egu(self) -> str:
+        """Return ``"nm"``."""
+        return "nm"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The scan range of this axis in nm."""
+        limits: tuple[float, float] = self.parent.scan_range[self._axis]
+        return limits
+
+    @property
+    def position(self) -> float:
+        """The position read back last, in nm."""
+        return float(self.readback.get())
+
+    def check_value(self, value: float) -> None:
+        """Raise LimitError if `value` is outside the scan range, ValueError if it is not a finite number."""
+        target = list(self.parent.setpoint)
+        target[self._axis] = value
+        self.parent.check_value(target)
+
+    def move(self, position: float, wait: bool = True, timeout: float | None = None, **_: Any) -> DeviceStatus:
+        """Move to `position` in nm; see :meth:`Scanner.set`."""
+        target = list(self.parent.setpoint)
+        target[self._axis] = position
+        status = self.parent.set(target)
+        if wait:
+            status.wait(timeout)
+        return status
+
+    def set(self, new_position: float, **_: Any) -> DeviceStatus:
+        """Start moving to `new_position` in nm; see :meth:`Scanner.set`."""
+        return self.move(new_position, wait=False)
+
+    def stop(self, *, success: bool = False) -> None:
+        """Stop the scanner."""
+        self.parent.stop(success=success)
+
+
+class Scanner(Device):
+    """The scanner: ``set((x, y))`` moves in a straight line, ``x`` and ``y`` are positioners of their own.
+
+    Positions are checked against the scan range of the backend before anything moves.
+    """
+
+    x = Cpt(Axis, "", axis=0)
+    y = Cpt(Axis, "", axis=1)
+    velocity = Cpt(TypedSignal, value=2000.0, units="nm/s", limits=(1.0, 1e6), kind=Kind.config)
+    settle = Cpt(TypedSignal, value=0.01, units="s", limits=(0.0, 60.0), kind=Kind.config)
+
+    def __init__(self, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self._link: Link = self.parent.link
+        x_min, x_max, y_min, y_max = self._link.backend.info.scan_range
+        self.scan_range = ((x_min, x_max), (y_min, y_max))
+        for axis, limits in zip((self.x, self.y), self.scan_range, strict=True):
+            axis.readback.limits = axis.setpoint.limits = limits
+        self._publish(*self._link.backend.position())
+        self._aim(self.position)
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """The place (x, y) read back last, in nm."""
+        return self.x.position, self.y.position
+
+    @property
+    def setpoint(self) -> tuple[float, float]:
+        """The place (x, y) asked for last, in nm."""
+        return float(self.x.setpoint.get()), float(self.y.setpoint.get())
+
+    def check_value(self, value: Iterable[float]) -> None:
+        """Raise if `value` is not a place where the scanner can go.
+
+        Raises
+        ------
+        ValueError
+            If it is not a pair of finite numbers.
+        LimitError
+            If it is outside the scan range.
+        """
+        target = np.asarray(list(value), dtype=float)
+        if target.shape != (2,) or not np.isfinite(target).all():
+            raise ValueError(f"{self.name}: expected a finite position (x, y) in nm, got {value}")
+        for axis, number, (low, high) in zip("xy", target, self.scan_range, strict=True):
+            if not low <= number <= high:
+                raise LimitError(f"{self.name}: {axis} = {number:g} nm is outside {low:g} … {high:g} nm; nothing moved")
+
+    def set(self, value: Iterable[float]) -> DeviceStatus:
+        """Start moving to (x, y) in nm; raises like :meth:`check_value` before anything moves."""
+        value = tuple(value)
+        self.check_value(value)
+        x, y = (float(number) for number in value)
+        self._aim((x, y))
+        velocity, settle, backend = self.velocity.get(), self.settle.get(), self._link.backend
+
+        def move() -> None:
+            try:
+                backend.move(x, y, velocity, settle)
+            finally:
+                self._publish(*backend.position())
+
+        return self._link.submit(DeviceStatus(self), move)
+
+    def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  the signature is Bluesky's
+        """End the running action of the instrument; the scanner stays where it is."""
+        self._link.interrupt()
+
+    def _aim(self, target: tuple[float, float]) -> None:
+        self.x.setpoint.publish(target[0])
+        self.y.setpoint.publish(target[1])
+
+    def _publish(self, x: float, y: float) -> None:
+        self.x.readback.publish(x)
+        self.y.readback.publish(y)

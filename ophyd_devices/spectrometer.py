@@ -1,0 +1,138 @@
+"""The spectrometer: one spectrum at the present position; for a ferroelectric, a hysteresis loop."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ophyd import Component as Cpt
+from ophyd import Device, DeviceStatus, Kind
+
+from ophyd_devices.link import Link
+from ophyd_devices.signals import TypedSignal
+
+
+def triangle(amplitude: float, steps_per_cycle: int, cycles: int) -> NDArray[np.float64]:
+    """Return the bias of a switching spectroscopy: 0 → +A → 0 → −A → 0, `cycles` times.
+
+    Parameters
+    ----------
+    amplitude : float
+        A in V.
+    steps_per_cycle : int
+        A multiple of 4, so that +A and −A are steps of the waveform.
+    cycles : int
+        Number of cycles.
+
+    Returns
+    -------
+    (steps_per_cycle · cycles,) float64
+        The bias of each step in V.
+    """
+    quarter = steps_per_cycle // 4
+    up = np.arange(quarter) / quarter
+    return np.tile(amplitude * np.concatenate([up, 1 - up, -up, up - 1]), cycles)
+
+
+class StepsSignal(TypedSignal):
+    """Steps of one cycle of the waveform: a multiple of 4."""
+
+    def check_value(self, value: int) -> None:
+        """Raise ValueError unless `value` is a multiple of 4; see also :class:`TypedSignal`."""
+        super().check_value(value)
+        if value % 4:
+            raise ValueError(f"{self.name}: expected a multiple of 4, so that the waveform reaches ±A; got {value}")
+
+
+class Spectrometer(Device):
+    """Takes one spectrum (K,) at the present position.
+
+    ``spectrum`` is what agents learn from: the off-field loop where the instrument measures hysteresis. ``on_field``
+    comes with it where the instrument has it. The waveform is configuration: it lives in the descriptor as ``axis``.
+    Where the axis belongs to a recorded sample, there is no waveform to choose.
+    """
+
+    spectrum = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
+    on_field = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
+    height = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Largest minus smallest value of the spectrum.")
+    snr = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Signal to noise, see signal_to_noise.")
+    time = Cpt(TypedSignal, units="s", writable=False, kind=Kind.normal, doc="Instrument time after the spectrum.")
+    amplitude = Cpt(TypedSignal, value=8.0, units="V", kind=Kind.config)
+    steps_per_cycle = Cpt(StepsSignal, dtype="<i8", value=32, limits=(8, 4096), kind=Kind.config)
+    cycles = Cpt(TypedSignal, dtype="<i8", value=3, limits=(1, 100), kind=Kind.config)
+    dwell = Cpt(TypedSignal, value=4.1e-3, units="s", limits=(1e-6, 10.0), kind=Kind.config)
+    axis = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.config)
+    axis_name = Cpt(TypedSignal, dtype="U", value="", writable=False, kind=Kind.config)
+    quantity = Cpt(TypedSignal, dtype="U", value="", writable=False, kind=Kind.config)
+
+    _waveform = ("amplitude", "steps_per_cycle", "cycles")
+
+    def __init__(self, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(prefix, **kwargs)
+        self._link: Link = self.parent.link
+        info = self._link.backend.info
+        kind = info.spectroscopy
+        self.axis_name.publish(kind.axis_name)
+        self.quantity.publish(kind.quantity)
+        self.axis.units = kind.axis_unit
+        self.spectrum.units = self.on_field.units = self.height.units = kind.unit
+        if not kind.on_field:
+            self.on_field.kind = Kind.omitted
+        if kind.axis is None:
+            self.amplitude.limits = (0.0, info.amplitude_max)
+            for name in self._waveform:
+                getattr(self, name).on_put = self._shape
+            self._shape()
+        else:
+            for name in self._waveform:
+                getattr(self, name).freeze("the axis of this instrument is fixed; there is no waveform to choose")
+                getattr(self, name).kind = Kind.omitted
+            self._set_axis(kind.axis)
+
+    def trigger(self) -> DeviceStatus:
+        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis."""
+        backend, axis, dwell = self._link.backend, self.axis.get(), self.dwell.get()
+
+        def measure() -> None:
+            loop = backend.spectrum(axis, dwell)
+            spectrum = np.asarray(loop.spectrum, dtype=float)
+            if spectrum.shape != axis.shape:
+                raise ValueError(
+                    f"{self.name}: expected a spectrum of shape {axis.shape}, the instrument sent {spectrum.shape}"
+                )
+            self.spectrum.publish(spectrum)
+            if loop.on_field is not None:
+                self.on_field.publish(loop.on_field)
+            self.height.publish(float(np.ptp(spectrum)))
+            self.snr.publish(signal_to_noise(spectrum))
+            self.time.publish(backend.time())
+
+        return self._link.submit(DeviceStatus(self), measure)
+
+    def _shape(self) -> None:
+        self._set_axis(triangle(self.amplitude.get(), self.steps_per_cycle.get(), self.cycles.get()))
+
+    def _set_axis(self, axis: NDArray[np.float64]) -> None:
+        self.axis.publish(axis)
+        for signal in (self.spectrum, self.on_field):
+            signal.publish(np.full(len(axis), np.nan))
+
+
+def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
+    """Return the standard deviation of a spectrum over that of its noise.
+
+    The noise is estimated from second differences, which a smooth spectrum does not have:
+    σ = 1.4826 · median|Δ²| / √6 (white noise of deviation σ has second differences of deviation √6·σ).
+
+    Parameters
+    ----------
+    spectrum : (K,) float64
+
+    Returns
+    -------
+    float
+        0 for a constant spectrum, or where there are fewer than 3 steps; infinite where there is no noise.
+    """
+    if len(spectrum) < 3 or np.ptp(spectrum) == 0:
+        return 0.0
+    noise = 1.4826 * float(np.median(np.abs(np.diff(spectrum, n=2)))) / np.sqrt(6)
+    return float(np.std(spectrum)) / noise if noise > 0 else float("inf")

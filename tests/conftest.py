@@ -1,0 +1,97 @@
+"""Fixtures that every test may use: a microscope, a RunEngine, the documents it emits, the measured samples."""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import event_model
+import numpy as np
+import pytest
+from bluesky import RunEngine
+
+from agents.protocols import Pool, RecordError, Report, Suggestion
+from ophyd_devices import AFM
+from ophyd_devices.twin import twin
+
+
+class Wanderer:
+    """A torch-free agent: random places, the mean spectrum as its model."""
+
+    parts = ("novelty",)
+    losses = ("spread",)
+
+    def __init__(self, config):
+        self.config = {"agent": "wanderer", "seed": 0, "initial": 0, **config}
+        self.pool = None
+        self.measured = []
+        self.spectra = []
+
+    def ingest(self, *records):
+        for record in records:
+            if isinstance(record, Pool):
+                self.pool = record
+            elif not np.isfinite(record.spectrum).all():
+                raise RecordError("expected a finite spectrum")
+            else:
+                self.measured.append(record.index)
+                self.spectra.append(record.spectrum)
+
+    def suggest(self, n=1, context=None):
+        free = np.setdiff1d(np.arange(len(self.pool)), [*self.measured, *context.pending])
+        choice = np.random.default_rng([self.config["seed"], len(self.measured)]).choice(free, n, replace=False)
+        phase = "initial" if len(self.measured) < self.config["initial"] else "wandering"
+        # The score depends on every spectrum seen, so that a replay notices one that was changed.
+        score = float(np.sum(self.spectra))
+        return [Suggestion(int(index), phase, score, {"novelty": 1 / (1 + len(self.measured))}) for index in choice]
+
+    def report(self):
+        if len(self.measured) < 3:
+            return Report({}, {}, None)
+        prediction = np.tile(np.mean(self.spectra, axis=0).astype(np.float32), (len(self.pool), 1))
+        error = np.full(len(self.pool), np.std(self.spectra), np.float32)
+        return Report({"spread": float(np.std(self.spectra))}, {"predicted_error": error}, prediction)
+
+
+@pytest.fixture
+def wanderer():
+    """The class of a quick agent; ``build=wanderer`` in a plan."""
+    return Wanderer
+
+
+@pytest.fixture
+def afm():
+    microscope = AFM(twin(seed=3), name="afm")
+    microscope.imager.pixels.put((32, 32))
+    microscope.spectrometer.steps_per_cycle.put(16)
+    microscope.spectrometer.cycles.put(2)
+    yield microscope
+    microscope.close()
+
+
+@pytest.fixture
+def engine():
+    return RunEngine({})
+
+
+@pytest.fixture
+def documents(engine):
+    """What the RunEngine emits; each document is checked against its schema."""
+    emitted = []
+
+    def keep(name, doc):
+        plain = json.loads(json.dumps(doc, cls=event_model.NumpyEncoder))
+        event_model.schema_validators[event_model.DocumentNames[name]].validate(plain)
+        emitted.append((name, copy.deepcopy(doc)))
+
+    engine.subscribe(keep)
+    return emitted
+
+
+@pytest.fixture
+def samples():
+    """The directory of measured samples, named by the environment variable CURIO_SAMPLES."""
+    directory = os.environ.get("CURIO_SAMPLES")
+    if not directory or not Path(directory).is_dir():
+        pytest.skip("set CURIO_SAMPLES to the directory of the measured samples (npz) to run this test")
+    return Path(directory)
