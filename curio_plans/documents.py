@@ -1,0 +1,271 @@
+"""From event documents to what an agent lives on. A live run, a replay and a report all read documents here.
+
+That the live agent sees the world only through :class:`History` is what makes a replay evidence.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.pool import make_pool
+from agents.protocols import Context, Observation, Pool, Record
+
+IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
+"""The streams of a run."""
+
+CANDIDATE = "candidate"
+"""Data key of the pool index of a point."""
+
+
+class DocumentError(ValueError):
+    """Documents that are not those of a run an agent can learn from."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision as the ``agent`` stream keeps it.
+
+    Attributes
+    ----------
+    number : int
+        0 for the first decision of the run.
+    candidate : int
+        The pool index decided for.
+    position : (x, y)
+        Its place in nm.
+    phase : str
+        The agent's way of choosing.
+    score : float
+        The acquisition value that won.
+    parts : mapping of str to float
+        The score's ingredients.
+    observations : int
+        How many observations the agent had used.
+    last_observation : str
+        The uid of the last event among them; empty if there was none.
+    think_time : float
+        Seconds of thinking.
+    losses : mapping of str to float
+        Training losses.
+    map_mse, unmeasured_mse : float
+        Mean squared error of the predicted spectra over the pool and over its unmeasured part, where the truth is
+        known; else NaN.
+    """
+
+    number: int
+    candidate: int
+    position: tuple[float, float]
+    phase: str
+    score: float
+    parts: Mapping[str, float]
+    observations: int
+    last_observation: str
+    think_time: float
+    losses: Mapping[str, float]
+    map_mse: float
+    unmeasured_mse: float
+
+
+@dataclass(frozen=True, eq=False)
+class BeliefMap:
+    """What the agent believed at some moment: one event of the ``agent_map`` stream.
+
+    Attributes
+    ----------
+    observations : int
+        How many observations it rests on.
+    maps : mapping of str to (N,)
+        Score, predicted error … over the pool.
+    prediction : (N, K) or None
+        Predicted spectra, for an agent with a model.
+    """
+
+    observations: int
+    maps: Mapping[str, NDArray[np.float32]]
+    prediction: NDArray[np.float32] | None
+
+
+class History:
+    """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
+
+    Attributes
+    ----------
+    start, stop : dict or None
+        The start and stop documents.
+    frame : (C, ny, nx) float32 or None
+        The last image.
+    pool : Pool or None
+        The candidates, once an image was taken.
+    observations : list of Observation
+        In the order in which they were measured.
+    observation_uids : list of str
+        The uid of the event each came from.
+    decisions : list of Decision
+        In order.
+    maps : list of BeliefMap
+        In order.
+    reference : (N, K) float64 or None
+        The true spectra over the pool, where they are known.
+    """
+
+    def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
+        self.start: Mapping[str, Any] | None = None
+        self.stop: Mapping[str, Any] | None = None
+        self.frame: NDArray[np.float32] | None = None
+        self.pool: Pool | None = None
+        self.records: list[Record] = []
+        self.observations: list[Observation] = []
+        self.observation_uids: list[str] = []
+        self.decisions: list[Decision] = []
+        self.maps: list[BeliefMap] = []
+        self.reference: NDArray[np.float64] | None = None
+        self._descriptors: dict[str, Mapping[str, Any]] = {}
+        self._seen: set[tuple[str, int]] = set()
+        for name, doc in documents:
+            self(name, doc)
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take the next document; those of other streams and kinds are passed over."""
+        if name == "start":
+            self.start = doc
+        elif name == "stop":
+            self.stop = doc
+        elif name == "descriptor":
+            self._descriptors[doc["uid"]] = doc
+        elif name == "event":
+            self._event(doc)
+
+    @property
+    def configuration(self) -> Mapping[str, Mapping[str, Any]]:
+        """Configuration values by stream, from the last descriptor of each."""
+        return {
+            descriptor["name"]: {
+                key: value for device in descriptor["configuration"].values() for key, value in device["data"].items()
+            }
+            for descriptor in self._descriptors.values()
+        }
+
+    @property
+    def data_keys(self) -> Mapping[str, Mapping[str, Any]]:
+        """Data keys by stream: units, shapes, dtypes."""
+        return {descriptor["name"]: descriptor["data_keys"] for descriptor in self._descriptors.values()}
+
+    def stream(self, event: Mapping[str, Any]) -> str:
+        """Return the name of the stream that `event` belongs to."""
+        return str(self._descriptors[event["descriptor"]]["name"])
+
+    def descriptor(self, stream: str) -> Mapping[str, Any]:
+        """Return the last descriptor of `stream`; empty if it has none."""
+        found: Mapping[str, Any] = {}
+        for descriptor in self._descriptors.values():
+            if descriptor["name"] == stream:
+                found = descriptor
+        return found
+
+    @property
+    def budget(self) -> int:
+        """Points of the whole run, from the start document."""
+        return int(self._start()["points"])
+
+    @property
+    def microscope(self) -> str:
+        """Name of the microscope, the prefix of its data keys."""
+        return str(self._start()["microscope"])
+
+    def context(self, observations: int, decisions: int) -> Context:
+        """Return what the plan knew when `observations` were in and `decisions` had been made."""
+        pending = tuple(decision.candidate for decision in self.decisions[observations:decisions])
+        return Context(budget=self.budget, pending=pending)
+
+    def _start(self) -> Mapping[str, Any]:
+        if self.start is None:
+            raise DocumentError("expected the start document of a run first")
+        return self.start
+
+    def _event(self, doc: Mapping[str, Any]) -> None:
+        # After a pause the RunEngine may repeat what followed the last checkpoint; what completed first counts.
+        if (doc["descriptor"], doc["seq_num"]) in self._seen:
+            return
+        self._seen.add((doc["descriptor"], doc["seq_num"]))
+        stream, data = self.stream(doc), doc["data"]
+        if stream == IMAGE:
+            self._image(data)
+        elif stream == POINT and CANDIDATE in data:
+            observation = read_observation(data, self.microscope)
+            self.observations.append(observation)
+            self.observation_uids.append(doc["uid"])
+            self.records.append(observation)
+        elif stream == DECISION:
+            self.decisions.append(read_decision(data, len(self.decisions)))
+        elif stream == MAP:
+            self.maps.append(read_map(data))
+        elif stream == REFERENCE:
+            self.reference = np.asarray(data[f"{self.microscope}_reference_spectra"], dtype=np.float64)
+
+    def _image(self, data: Mapping[str, Any]) -> None:
+        imager = f"{self.microscope}_imager"
+        self.frame = np.asarray(data[f"{imager}_frame"], dtype=np.float32)
+        recipe = self._start().get("pool")
+        if recipe is None:
+            return
+        configuration = self.configuration[IMAGE]
+        names = list(configuration[f"{imager}_channels"])
+        unknown = set(recipe["channels"]) - set(names)
+        if unknown:
+            raise DocumentError(f"the pool wants channels {sorted(unknown)}, the image has {names}")
+        x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
+        self.pool = make_pool(
+            self.frame[[names.index(name) for name in recipe["channels"]]],
+            (x_min, x_max, y_min, y_max),
+            window=recipe["window"],
+            stride=recipe["stride"],
+        )
+        self.records.append(self.pool)
+
+
+def read_observation(data: Mapping[str, Any], microscope: str) -> Observation:
+    """Return the observation in the data of one event of the ``primary`` stream."""
+    scanner = f"{microscope}_scanner"
+    return Observation(
+        index=int(data[CANDIDATE]),
+        requested=np.array([data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]], dtype=np.float64),
+        position=np.array([data[f"{scanner}_x"], data[f"{scanner}_y"]], dtype=np.float64),
+        spectrum=np.asarray(data[f"{microscope}_spectrometer_spectrum"], dtype=np.float64),
+        time=float(data[f"{microscope}_spectrometer_time"]),
+    )
+
+
+def read_decision(data: Mapping[str, Any], number: int) -> Decision:
+    """Return the decision in the data of one event of the ``agent`` stream."""
+    return Decision(
+        number=number,
+        candidate=int(data["agent_candidate"]),
+        position=(float(data["agent_x"]), float(data["agent_y"])),
+        phase=str(data["agent_phase"]),
+        score=float(data["agent_score"]),
+        parts=_prefixed(data, "agent_part_"),
+        observations=int(data["agent_observations"]),
+        last_observation=str(data["agent_last_observation"]),
+        think_time=float(data["agent_think_time"]),
+        losses=_prefixed(data, "agent_loss_"),
+        map_mse=float(data["agent_map_mse"]),
+        unmeasured_mse=float(data["agent_unmeasured_mse"]),
+    )
+
+
+def read_map(data: Mapping[str, Any]) -> BeliefMap:
+    """Return what is in the data of one event of the ``agent_map`` stream."""
+    maps = {key.removeprefix("agent_map_of_"): value for key, value in data.items() if key.startswith("agent_map_of_")}
+    prediction = data.get("agent_map_prediction")
+    return BeliefMap(
+        observations=int(data["agent_map_observations"]),
+        maps={key: np.asarray(value, dtype=np.float32) for key, value in maps.items()},
+        prediction=None if prediction is None else np.asarray(prediction, dtype=np.float32),
+    )
+
+
+def _prefixed(data: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    return {key.removeprefix(prefix): float(value) for key, value in data.items() if key.startswith(prefix)}

@@ -1,0 +1,110 @@
+"""A run as it happens, in a terminal: one line a point, and a progress bar."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from curio_plans.documents import DECISION, POINT, REFERENCE, History
+from curio_plans.status import FutureStatus
+
+_HEADER = (
+    f"{'point':>6}  {'phase':<8} {'x / nm':>8} {'y / nm':>8} {'score':>8} {'height':>9} {'NMSE':>6} {'thought':>8}"
+)
+
+
+class LiveView:
+    """A document callback and a waiting hook that show a run of the plan ``curiosity``.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print. Without a terminal there are lines but no moving bar.
+
+    Examples
+    --------
+    >>> from bluesky import RunEngine
+    >>> from rich.console import Console
+    >>> engine = RunEngine()
+    >>> with LiveView(Console()) as view:
+    ...     token = engine.subscribe(view)
+    ...     engine.waiting_hook = view.waiting
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._history = History()
+        self._points = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._point = self._points.add_task("starting", total=None)
+        self._raster = self._points.add_task("image", visible=False)
+        self._floor = float("nan")
+
+    def __enter__(self) -> Self:
+        """Show the progress bar."""
+        if self.console.is_terminal:
+            self._points.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the progress bar."""
+        self._points.stop()
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Show the next document."""
+        self._history(name, doc)
+        if name == "start":
+            self._points.update(self._point, total=doc.get("points"), description="imaging")
+            self.console.print(_HEADER, style="bold", highlight=False)
+        elif name == "event":
+            stream = self._history.stream(doc)
+            if stream == POINT:
+                self._show_point()
+            elif stream == REFERENCE and self._history.reference is not None:
+                truth = self._history.reference
+                self._floor = float(((truth - truth.mean(axis=0)) ** 2).mean())
+            elif stream == DECISION:
+                self._points.update(self._point, description="measuring")
+
+    def waiting(self, statuses: Iterable[Any] | None) -> None:
+        """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
+        if statuses is None:
+            self._points.update(self._raster, visible=False)
+            return
+        for status in statuses:
+            if isinstance(status, FutureStatus) and not status.done:
+                self._points.update(self._point, description="thinking")
+            elif hasattr(status, "watch"):
+                self._points.reset(self._raster, visible=True)
+                status.watch(self._show_lines)
+
+    def _show_lines(self, *, current: float, target: float, **_: Any) -> None:
+        self._points.update(self._raster, completed=current, total=target)
+
+    def _show_point(self) -> None:
+        history = self._history
+        if not history.observations:
+            return
+        number = len(history.observations)
+        self._points.update(self._point, completed=number)
+        observation, decision = history.observations[-1], history.decisions[number - 1]
+        x, y = observation.position
+        row = (
+            f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "
+            f"{np.ptp(observation.spectrum):>9.3g} {_number(decision.map_mse / self._floor, '6.3f')} "
+            f"{decision.think_time:>6.2f} s"
+        )
+        self.console.print(row, highlight=False)
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:>{form}}" if np.isfinite(value) else f"{'–':>{form.split('.')[0]}}"

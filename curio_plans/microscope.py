@@ -1,0 +1,47 @@
+"""What a plan needs of a microscope. `ophyd_devices.AFM` is one; any object with these parts will do."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bluesky.protocols import Movable, Readable, Triggerable
+
+
+class Scanner(Readable, Movable, Protocol):
+    """Moves to (x, y) in nm; refuses places outside its range before anything moves."""
+
+    def check_value(self, value: Any) -> None:
+        """Raise if the scanner cannot go to `value`."""
+
+
+class Imager(Readable, Triggerable, Protocol):
+    """Takes frames (C, ny, nx) of `area` with `pixels` (ny, nx)."""
+
+    area: Any
+    pixels: Any
+    channels: Any
+
+
+class Spectrometer(Readable, Triggerable, Protocol):
+    """Takes spectra (K,) at the present position."""
+
+    axis: Any
+
+
+class Reference(Readable, Triggerable, Protocol):
+    """The true spectra at `positions`, where they are known."""
+
+    available: bool
+    positions: Any
+
+
+class Microscope(Readable, Protocol):
+    """An atomic force microscope as the plans see it."""
+
+    scanner: Scanner
+    tip: Movable
+    imager: Imager
+    spectrometer: Spectrometer
+    reference: Reference
+
+    def describe_sample(self) -> Mapping[str, Any]:
+        """Return JSON-able facts about sample and instrument."""

@@ -1,0 +1,201 @@
+"""Let the stored agent decide again from the stored events, and compare with what the run says it decided."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.protocols import Agent, Config, Context, Question, RecordError, Suggestion
+from curio_plans.documents import Decision, DocumentError, History
+from curio_plans.metadata import versions
+
+
+class ReplayError(ValueError):
+    """A run that cannot be replayed at all."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a replay first left the stored run.
+
+    Attributes
+    ----------
+    number : int
+        The decision, 0 for the first of the run.
+    stored, replayed : str
+        What each says.
+    """
+
+    number: int
+    stored: str
+    replayed: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a replay.
+
+    Attributes
+    ----------
+    initial, initial_identical : int
+        Decisions of the agent's initial phase, and how many of them came out the same.
+    chosen, chosen_identical : int
+        The same for all later decisions.
+    first : Difference or None
+        The first difference; None if there is none.
+    versions : mapping of str to (stored, present)
+        Packages whose version differs.
+    """
+
+    initial: int
+    initial_identical: int
+    chosen: int
+    chosen_identical: int
+    first: Difference | None
+    versions: Mapping[str, tuple[str, str]]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every decision came out the same, bit for bit."""
+        return self.first is None
+
+    def __str__(self) -> str:
+        """Return the verdict in a few lines."""
+        summary = f"{self.chosen_identical}/{self.chosen} decisions identical"
+        if self.initial:
+            summary += f" (and {self.initial_identical}/{self.initial} initial points)"
+        if self.first is None:
+            return summary
+        lines = [
+            summary,
+            f"first difference at decision {self.first.number + 1} of {self.initial + self.chosen}",
+            f"  stored:   {self.first.stored}",
+            f"  replayed: {self.first.replayed}",
+        ]
+        if self.versions:
+            lines.append("these versions differ, and any of them may be the reason:")
+            lines += [f"  {name}: stored {old}, present {new}" for name, (old, new) in self.versions.items()]
+        else:
+            lines.append(
+                "all package versions agree; the reason is another machine or thread count, an agent that breaks its "
+                "laws, or documents that were changed after the run"
+            )
+        return "\n".join(lines)
+
+
+def verify(
+    documents: Iterable[tuple[str, Mapping[str, Any]]],
+    build: Callable[[Config], Agent],
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Rebuild the agent from the start document, feed it the stored events and compare each decision, bit for bit.
+
+    Parameters
+    ----------
+    documents : iterable of (name, document)
+        One run.
+    build : callable
+        Makes an agent from its config.
+    progress : callable, optional
+        Called with (decisions done, decisions in all).
+
+    Raises
+    ------
+    ReplayError
+        If this is not a run of an agent, or the agent cannot be rebuilt from its start document.
+    """
+    try:
+        history = History(documents)
+    except DocumentError as error:
+        raise ReplayError(str(error)) from error
+    if history.start is None or "agent" not in history.start:
+        raise ReplayError(
+            "this run has no agent in its start document; only runs of the plan curiosity can be replayed"
+        )
+    if history.pool is None:
+        raise ReplayError("this run has no image, so its candidates are unknown; it ended before it began to decide")
+    try:
+        agent = build(history.start["agent"])
+    except (ValueError, TypeError) as error:
+        raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
+
+    differences: list[Difference] = []
+    different: set[int] = set()
+    ingested = 0
+    failure = ""
+    total = len(history.decisions)
+    for stored in history.decisions:
+        # The pool is the first record, so n observations are n + 1 records.
+        upto = stored.observations + 1
+        replayed: Suggestion | str
+        if not failure:
+            try:
+                agent.ingest(*history.records[ingested:upto])
+            except RecordError as error:
+                failure = f"the agent refuses a stored observation: {error}"
+        ingested = max(ingested, upto)
+        replayed = failure or _ask(agent, history.context(stored.observations, stored.number))
+        problem = _compare(stored, replayed, history)
+        if problem is not None:
+            differences.append(problem)
+            different.add(stored.number)
+        if progress is not None:
+            progress(stored.number + 1, total)
+
+    initial = [decision.number for decision in history.decisions if decision.phase == "initial"]
+    return Verdict(
+        initial=len(initial),
+        initial_identical=len(set(initial) - different),
+        chosen=total - len(initial),
+        chosen_identical=total - len(initial) - len(different - set(initial)),
+        first=differences[0] if differences else None,
+        versions=changed_versions(history.start.get("versions", {})),
+    )
+
+
+def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the packages whose present version is not the stored one, as (stored, present)."""
+    present = versions()
+    names = sorted(set(stored) | set(present))
+    both = {name: (stored.get(name, "not recorded"), present.get(name, "not recorded")) for name in names}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+def _ask(agent: Agent, context: Context) -> Suggestion | str:
+    try:
+        suggestions = agent.suggest(1, context)
+    except ValueError as error:
+        return f"the agent cannot decide: {error}"
+    if isinstance(suggestions, Question):
+        return f"the agent asks {suggestions.text!r}"
+    return suggestions[0]
+
+
+def _compare(stored: Decision, replayed: Suggestion | str, history: History) -> Difference | None:
+    said = _say(stored.candidate, stored.phase, stored.score, stored.parts)
+    if isinstance(replayed, str):
+        return Difference(stored.number, said, replayed)
+    again = _say(replayed.index, replayed.phase, replayed.score, replayed.parts)
+    if said != again:
+        return Difference(stored.number, said, again)
+    last = history.observation_uids[stored.observations - 1] if stored.observations else ""
+    # Tiled gives events names of its own; then no uid of the run is known and there is nothing to compare.
+    if stored.last_observation != last and any(
+        d.last_observation in history.observation_uids for d in history.decisions
+    ):
+        return Difference(
+            stored.number,
+            f"decided after event {stored.last_observation}",
+            f"observation {stored.observations} is {last}",
+        )
+    if stored.number < len(history.observations) and history.observations[stored.number].index != stored.candidate:
+        measured = history.observations[stored.number].index
+        return Difference(stored.number, f"{said}, but candidate {measured} was measured", again)
+    return None
+
+
+def _say(candidate: int, phase: str, score: float, parts: Mapping[str, float]) -> str:
+    """Describe a decision; repr() of a float tells every bit."""
+    numbers = {"score": score, **parts}
+    told = ", ".join(f"{name} {value!r}" for name, value in numbers.items() if not math.isnan(value))
+    return f"candidate {candidate} ({phase}{', ' + told if told else ''})"

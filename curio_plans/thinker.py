@@ -1,0 +1,302 @@
+"""The agent as a Bluesky device: it thinks in a thread of its own, and its decision is an event.
+
+Thinking inside a plan would block the RunEngine's loop: no pause, no progress, no Ctrl-C. ``set(number)`` therefore
+starts the decision of that number and returns a Status. It is idempotent: asked again for the same number – because a
+plan looks ahead, or because the RunEngine repeats messages after a pause – it returns the thought it already has.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.protocols import Agent, Context, Question, Record, Report, Suggestion
+from curio_plans.documents import CANDIDATE, DECISION, MAP, History
+from curio_plans.status import FutureStatus
+
+Readings = dict[str, dict[str, Any]]
+
+
+class ThinkingError(RuntimeError):
+    """The agent could not decide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thought:
+    """What came out of thinking once."""
+
+    suggestion: Suggestion | None
+    report: Report
+    observations: int
+    last_observation: str
+    map_mse: float
+    unmeasured_mse: float
+    seconds: float
+    timestamp: float
+
+
+class Thinker:
+    """Asks an agent for decisions, off the RunEngine's loop.
+
+    It is a document callback too: what the run emits is folded by a :class:`History`, and that is all the agent sees.
+
+    Parameters
+    ----------
+    agent : Agent
+        Touched only in the thinking thread.
+    budget : int
+        Points of the whole run.
+    """
+
+    name = DECISION
+    parent = None
+
+    def __init__(self, agent: Agent, budget: int) -> None:
+        self.agent = agent
+        self.history = History()
+        self.candidate = Candidate(self.history)
+        self.maps = Maps(self)
+        self._budget = budget
+        self._ingested = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._thoughts: dict[int, Future[Thought]] = {}
+        self._number = -1
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take the next document of the run."""
+        self.history(name, doc)
+
+    def stage(self) -> list[Any]:
+        """Start the thinking thread."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="thinking")
+        return [self]
+
+    def unstage(self) -> list[Any]:
+        """End the thinking thread; a thought that is under way is not waited for."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
+        return [self]
+
+    def check_value(self, number: int) -> None:
+        """Raise ValueError if `number` is not that of a decision of this run."""
+        if not 0 <= number < self._budget:
+            raise ValueError(f"{self.name}: expected a decision number 0 … {self._budget - 1}, got {number}")
+
+    def set(self, number: int) -> FutureStatus:
+        """Start thinking about decision `number` with everything observed so far, unless that has begun already."""
+        self.check_value(number)
+        self._number = number
+        if number not in self._thoughts:
+            context = self.history.context(len(self.history.observations), len(self.history.decisions))
+            self._remember(number, self.think(context))
+        return FutureStatus(self._thoughts[number])
+
+    def think(self, context: Context | None) -> "Future[Thought]":
+        """Ingest what is new and, where there is a `context`, decide; in the thinking thread."""
+        if self._thread is None:
+            raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
+        records = tuple(self.history.records[self._ingested :])
+        self._ingested = len(self.history.records)
+        measured = [observation.index for observation in self.history.observations]
+        last = self.history.observation_uids[-1] if measured else ""
+        return self._thread.submit(self._think, records, context, measured, last)
+
+    @property
+    def thought(self) -> Thought:
+        """The decision asked for last; it must be done."""
+        return self._thoughts[self._number].result(timeout=0)
+
+    def read(self) -> Readings:
+        """Return the decision asked for last."""
+        thought = self.thought
+        suggestion = thought.suggestion
+        pool = self.history.pool
+        if suggestion is None or pool is None:
+            raise ThinkingError("expected a decision; none was made")
+        values: dict[str, Any] = {
+            "candidate": suggestion.index,
+            "x": float(pool.positions[suggestion.index, 0]),
+            "y": float(pool.positions[suggestion.index, 1]),
+            "phase": suggestion.phase,
+            "score": float(suggestion.score),
+            **{f"part_{name}": float(suggestion.parts.get(name, np.nan)) for name in self.agent.parts},
+            "observations": thought.observations,
+            "last_observation": thought.last_observation,
+            "think_time": thought.seconds,
+            **{f"loss_{name}": float(thought.report.losses.get(name, np.nan)) for name in self.agent.losses},
+            "map_mse": thought.map_mse,
+            "unmeasured_mse": thought.unmeasured_mse,
+        }
+        return _readings(self.name, values, thought.timestamp)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return the data keys of a decision."""
+        number, integer, text = ("number", "<f8"), ("integer", "<i8"), ("string", "")
+        kinds = {
+            "candidate": integer,
+            "x": number,
+            "y": number,
+            "phase": text,
+            "score": number,
+            **{f"part_{name}": number for name in self.agent.parts},
+            "observations": integer,
+            "last_observation": text,
+            "think_time": number,
+            **{f"loss_{name}": number for name in self.agent.losses},
+            "map_mse": number,
+            "unmeasured_mse": number,
+        }
+        units = {"x": "nm", "y": "nm", "think_time": "s"}
+        keys = {}
+        for name, (dtype, dtype_numpy) in kinds.items():
+            key: dict[str, Any] = {"source": f"agent:{name}", "dtype": dtype, "shape": []}
+            if dtype_numpy:
+                key |= {"dtype_numpy": dtype_numpy, "units": units.get(name, "")}
+            keys[f"{self.name}_{name}"] = key
+        return keys
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Return what to show of a decision."""
+        return {"fields": [f"{self.name}_score"]}
+
+    def _think(self, records: tuple[Record, ...], context: Context | None, measured: list[int], last: str) -> Thought:
+        started = time.perf_counter()
+        self.agent.ingest(*records)
+        suggestion = None
+        if context is not None:
+            suggestions = self.agent.suggest(1, context)
+            if isinstance(suggestions, Question):
+                raise ThinkingError(f"the agent asks: {suggestions.text!r}, and this plan has nobody to answer")
+            suggestion = suggestions[0]
+        report = self.agent.report()
+        seconds = time.perf_counter() - started
+        errors = map_errors(report.prediction, self.history.reference, measured)
+        return Thought(suggestion, report, len(measured), last, *errors, seconds, time.time())
+
+    def _remember(self, number: int, thought: "Future[Thought]") -> None:
+        self._thoughts[number] = thought
+        for old in [known for known in self._thoughts if known < number - 1]:
+            del self._thoughts[old]
+
+
+class Maps:
+    """What the agent believes over the whole pool; read now and then.
+
+    Reading gives the maps of the last decision; ``trigger()`` thinks once more, with everything observed so far.
+    """
+
+    name = MAP
+
+    def __init__(self, thinker: Thinker) -> None:
+        self.parent = thinker
+        self._final: Future[Thought] | None = None
+
+    def trigger(self) -> FutureStatus:
+        """Bring the maps up to date without deciding; asked again, the same thought is returned."""
+        if self._final is None:
+            self._final = self.parent.think(None)
+        return FutureStatus(self._final)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read: an agent with a model has maps once it was trained."""
+        report = self._thought.report
+        return bool(report.maps) or report.prediction is not None
+
+    def read(self) -> Readings:
+        """Return the maps, the predicted spectra and their errors."""
+        thought = self._thought
+        values = {
+            "observations": thought.observations,
+            **self._arrays(thought.report),
+            "mse": thought.map_mse,
+            "unmeasured_mse": thought.unmeasured_mse,
+        }
+        return _readings(self.name, values, thought.timestamp)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return the data keys; the pool and the spectra give the shapes."""
+
+        def key(name: str, dtype: str, dtype_numpy: str, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+            return {"source": f"agent:{name}", "dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+
+        arrays = self._arrays(self._thought.report)
+        keys = {
+            "observations": key("observations", "integer", "<i8"),
+            **{name: key(name, "array", "<f4", array.shape) for name, array in arrays.items()},
+            "mse": key("mse", "number", "<f8"),
+            "unmeasured_mse": key("unmeasured_mse", "number", "<f8"),
+        }
+        return {f"{self.name}_{name}": value for name, value in keys.items()}
+
+    @property
+    def _thought(self) -> Thought:
+        return self._final.result(timeout=0) if self._final is not None else self.parent.thought
+
+    @staticmethod
+    def _arrays(report: Report) -> dict[str, NDArray[np.float32]]:
+        arrays = {f"of_{name}": np.asarray(values, np.float32) for name, values in report.maps.items()}
+        if report.prediction is not None:
+            arrays["prediction"] = np.asarray(report.prediction, np.float32)
+        return arrays
+
+
+class Candidate:
+    """Which candidate of the pool a point belongs to; set by the plan, read with the spectrum."""
+
+    name = CANDIDATE
+    parent = None
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._index = -1
+        self._timestamp = 0.0
+
+    def check_value(self, index: int) -> None:
+        """Raise ValueError if the pool has no such candidate."""
+        pool = self._history.pool
+        if index < 0 or (pool is not None and index >= len(pool)):
+            raise ValueError(f"{self.name}: expected an index into the pool, got {index}")
+
+    def set(self, index: int) -> FutureStatus:
+        """Say which candidate is measured next."""
+        self.check_value(index)
+        self._index, self._timestamp = int(index), time.time()
+        return FutureStatus.finished()
+
+    def read(self) -> Readings:
+        """Return the index."""
+        return {self.name: {"value": self._index, "timestamp": self._timestamp}}
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return the data key."""
+        return {self.name: {"source": "plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}}
+
+
+def map_errors(
+    prediction: NDArray[np.float32] | None, truth: NDArray[np.float64] | None, measured: list[int]
+) -> tuple[float, float]:
+    """Return the mean squared error of a prediction over the pool, and over its unmeasured part; NaN where unknown.
+
+    Parameters
+    ----------
+    prediction, truth : (N, K) or None
+        Predicted and true spectra.
+    measured : list of int
+        Candidates that were measured.
+    """
+    if truth is None or prediction is None:
+        return float("nan"), float("nan")
+    mse = np.mean((prediction.astype(np.float64) - truth) ** 2, axis=1)
+    unmeasured = np.delete(mse, measured)
+    return float(mse.mean()), float(unmeasured.mean()) if unmeasured.size else float("nan")
+
+
+def _readings(prefix: str, values: Mapping[str, Any], timestamp: float) -> Readings:
+    return {f"{prefix}_{name}": {"value": value, "timestamp": timestamp} for name, value in values.items()}
