@@ -70,8 +70,8 @@ class Scanner(Device):
     Positions are checked against the scan range of the backend before anything moves.
     """
 
-    x = Cpt(Axis, "", axis=0)
-    y = Cpt(Axis, "", axis=1)
+    x = Cpt(Axis, "", axis=0, labels={"motors"})
+    y = Cpt(Axis, "", axis=1, labels={"motors"})
     velocity = Cpt(TypedSignal, value=2000.0, units="nm/s", limits=(1.0, 1e6), kind=Kind.config)
     settle = Cpt(TypedSignal, value=0.01, units="s", limits=(0.0, 60.0), kind=Kind.config)
 

@@ -1,0 +1,259 @@
+"""The simulated controller: a sample, measurement noise, time that passes, and a tip on or off the surface."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ophyd_devices.backend import Area, BackendError, Info, Interrupted, Loop, Progress
+from ophyd_devices.twin.clock import SimulatedClock
+from ophyd_devices.twin.sample import Sample
+
+SETPOINT_RANGE = (1.0, 200.0)
+"""Contact force in nN (usual for PFM cantilevers of 1 … 40 N/m)."""
+AMPLITUDE_MAX = 10.0
+"""Bias amplitude in V (the output of common controllers)."""
+ENGAGE_S = 2.0
+"""Approach (engineering guess)."""
+WITHDRAW_S = 0.5
+"""Retract (engineering guess)."""
+OVERHEAD_S = 0.8
+"""Of a spectrum: starting the waveform, transferring the data (engineering guess)."""
+
+
+class TwinBackend:
+    """An :class:`~ophyd_devices.backend.AfmBackend` that is simulated.
+
+    How long an action takes: a move ``distance / velocity + settle``; a frame ``ny / line_rate``; a spectrum of K steps
+    ``2 · K · dwell + 0.8 s`` (each step is a pulse and a rest); to engage 2 s, to withdraw 0.5 s.
+
+    The noise of the n-th completed measurement, frame or spectrum, follows from `seed` and n alone: the same seed and
+    the same commands give the same data, bit for bit. An action that is refused or interrupted does not count, and one
+    that is refused changes nothing. Frames leave the position where it is.
+
+    Parameters
+    ----------
+    sample : Sample
+        What is under the tip; its area is the scan range. The tip starts withdrawn over its centre.
+    clock : SimulatedClock
+        All time passes through it.
+    seed : int
+        Decides the noise.
+    """
+
+    def __init__(self, sample: Sample, clock: SimulatedClock, seed: int = 0) -> None:
+        self.sample = sample
+        self.clock = clock
+        self.seed = seed
+        x_min, x_max, y_min, y_max = sample.area
+        self._position = ((x_min + x_max) / 2, (y_min + y_max) / 2)
+        self._setpoint: float | None = None  # None while withdrawn
+        self._measured = 0
+        self._stop = threading.Event()
+
+    @property
+    def info(self) -> Info:
+        """What is fixed about this instrument."""
+        return Info(
+            channels=self.sample.channels,
+            spectroscopy=self.sample.spectroscopy,
+            scan_range=self.sample.area,
+            pixels=self.sample.pixels,
+            fixed_frame=self.sample.fixed_frame,
+            setpoint_range=SETPOINT_RANGE,
+            amplitude_max=AMPLITUDE_MAX,
+            simulated=True,
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return JSON-able facts: the sample, the seed of the noise, whether time is real."""
+        return {
+            "instrument": "twin",
+            "seed": self.seed,
+            "real_time": self.clock.real_time,
+            "sample": dict(self.sample.describe()),
+        }
+
+    def time(self) -> float:
+        """Return the simulated time in s."""
+        return self.clock.now()
+
+    def position(self) -> tuple[float, float]:
+        """Return x and y in nm."""
+        return self._position
+
+    def move(self, x: float, y: float, velocity: float, settle: float) -> None:
+        """Move in a straight line; interrupted, the tip stays where it had got to.
+
+        Raises
+        ------
+        BackendError
+            If the target is outside the scan range, `velocity` not positive or `settle` negative.
+        Interrupted
+            If stopped.
+        """
+        self._check_inside(np.array([[x, y]], dtype=np.float64))
+        _check_positive("velocity", velocity, "nm/s")
+        if not (np.isfinite(settle) and settle >= 0):
+            raise BackendError(f"expected a settling time of 0 s or more, got {settle}; nothing moved")
+        start, target = np.array(self._position), np.array([x, y], dtype=np.float64)
+        travel = float(np.hypot(*(target - start))) / velocity
+        self._stop.clear()
+        began = self.clock.now()
+        try:
+            self._wait(travel + settle, "the move")
+        except Interrupted:
+            passed = self.clock.now() - began
+            if passed < travel:
+                target = start + (target - start) * passed / travel
+            raise
+        finally:
+            self._position = (float(target[0]), float(target[1]))
+
+    def engage(self, setpoint: float) -> None:
+        """Approach in 2 s; in contact, change the setpoint at once.
+
+        Raises
+        ------
+        BackendError
+            If the setpoint is out of range.
+        Interrupted
+            If stopped; the tip is then off the surface.
+        """
+        low, high = SETPOINT_RANGE
+        if not low <= setpoint <= high:
+            raise BackendError(
+                f"expected a setpoint of {low:g} … {high:g} nN, got {setpoint}; the tip stays where it is"
+            )
+        self._stop.clear()
+        if self._setpoint is None:
+            self._wait(ENGAGE_S, "engaging")
+        self._setpoint = float(setpoint)
+
+    def withdraw(self) -> None:
+        """Lift the tip in 0.5 s, which nothing interrupts; harmless when it is lifted."""
+        if self._setpoint is not None:
+            self._setpoint = None
+            self.clock.sleep(WITHDRAW_S, threading.Event())
+
+    def in_contact(self) -> bool:
+        """Return whether the tip touches the surface."""
+        return self._setpoint is not None
+
+    def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
+        """Image `area`; return (C, ny, nx), row 0 at y_min.
+
+        Raises
+        ------
+        BackendError
+            If the tip is withdrawn, the area not inside the scan range, a number of pixels or the line rate not
+            positive, or the sample cannot be imaged like that.
+        Interrupted
+            If stopped.
+        """
+        self._check_contact("a frame")
+        low_x, high_x, low_y, high_y = self.sample.area
+        x_min, x_max, y_min, y_max = area
+        if not (low_x <= x_min < x_max <= high_x and low_y <= y_min < y_max <= high_y):
+            raise BackendError(
+                f"expected an area (x_min, x_max, y_min, y_max) inside the scan range {self.sample.area} nm, "
+                f"got {area}; choose a smaller one"
+            )
+        ny, nx = pixels
+        _check_positive("ny", ny, "px")
+        _check_positive("nx", nx, "px")
+        _check_positive("line_rate", line_rate, "Hz")
+        frame = self.sample.frame(area, pixels, self._noise())
+        # About ten reports a second, or 32 a frame where no time is lost by waiting.
+        lines = max(1, round(line_rate / 10)) if self.clock.real_time else -(-ny // 32)
+        self._stop.clear()
+        for first in range(0, ny, lines):
+            last = min(first + lines, ny)
+            self._wait((last - first) / line_rate, "the frame")
+            progress(last, ny)
+        self._measured += 1
+        return frame
+
+    def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
+        """Measure at the present position.
+
+        Raises
+        ------
+        BackendError
+            If the tip is withdrawn, `bias` not (K,), finite and within ±10 V or else the recorded axis, or `dwell` not
+            positive.
+        Interrupted
+            If stopped.
+        """
+        self._check_contact("a spectrum")
+        bias = self._check_bias(bias)
+        _check_positive("dwell", dwell, "s")
+        off, on = self.sample.spectra(np.array([self._position]), bias, self._noise())
+        self._stop.clear()
+        self._wait(2 * len(bias) * dwell + OVERHEAD_S, "the spectrum")
+        self._measured += 1
+        return Loop(off[0], None if on is None else on[0])
+
+    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return what is true: noise-free off-field loops, or the recorded spectra, (N, K).
+
+        Raises
+        ------
+        BackendError
+            If positions are not (N, 2) inside the scan range, or `bias` is not what :meth:`spectrum` takes.
+        """
+        positions = np.asarray(positions, dtype=np.float64)
+        self._check_inside(positions)
+        return self.sample.spectra(positions, self._check_bias(bias))[0]
+
+    def stop(self) -> None:
+        """End the running action; it raises Interrupted. With none running, nothing happens."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Withdraw."""
+        self.withdraw()
+
+    def _noise(self) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self._measured,)))
+
+    def _wait(self, seconds: float, action: str) -> None:
+        if not self.clock.sleep(seconds, self._stop):
+            raise Interrupted(f"{action} was stopped at {self.clock.now():.3f} s; start it again if it is still wanted")
+
+    def _check_contact(self, what: str) -> None:
+        if self._setpoint is None:
+            raise BackendError(f"{what} needs the tip on the surface, it is withdrawn; engage first")
+
+    def _check_inside(self, positions: NDArray[np.float64]) -> None:
+        if positions.ndim != 2 or positions.shape[1] != 2:
+            raise BackendError(f"expected positions of shape (N, 2) in nm, got {positions.shape}")
+        x_min, x_max, y_min, y_max = self.sample.area
+        inside = (positions >= (x_min, y_min)) & (positions <= (x_max, y_max))
+        if not inside.all():
+            x, y = positions[~inside.all(axis=1)][0]
+            raise BackendError(
+                f"expected x in {x_min:g} … {x_max:g} nm and y in {y_min:g} … {y_max:g} nm, got ({x:g}, {y:g}); "
+                "choose a position inside the scan range"
+            )
+
+    def _check_bias(self, bias: NDArray[np.float64]) -> NDArray[np.float64]:
+        bias = np.asarray(bias, dtype=np.float64)
+        if bias.ndim != 1 or not len(bias):
+            raise BackendError(f"expected a bias of shape (K,) with at least one step, got {bias.shape}")
+        if not np.isfinite(bias).all():
+            step = int(np.argmax(~np.isfinite(bias)))
+            raise BackendError(f"expected a finite bias, got {bias[step]} at step {step}; check the waveform")
+        if self.sample.spectroscopy.axis is None and np.abs(bias).max() > AMPLITUDE_MAX:
+            raise BackendError(
+                f"expected a bias within ±{AMPLITUDE_MAX:g} V, got {bias[np.abs(bias).argmax()]:g} V; "
+                "reduce the amplitude"
+            )
+        return bias
+
+
+def _check_positive(name: str, value: float, unit: str) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise BackendError(f"expected a positive {name} in {unit}, got {value}; nothing was done")

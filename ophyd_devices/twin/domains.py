@@ -1,0 +1,153 @@
+"""What a ferroelectric film looks like: domains, walls, needles, defects and grains on a fine grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+Map = NDArray[np.float64]
+"""(ny, nx) over the whole sample; row 0 at y_min."""
+
+GRID_NM = 8.0
+"""Spacing of the grid: a few points across a wall."""
+DOMAIN_NM = 75.0
+"""Smoothing length of the domain pattern, which gives c-domains of 200 … 500 nm (engineering guess)."""
+WALL_NM = 14.0
+"""Wall profile tanh(d / 14 nm), 31 nm from 10 to 90 %: blurred by the tip (typical PFM resolution)."""
+WALL_REACH_NM = 32.0
+"""Distance over which a wall eases switching (engineering guess: the reach of the tip's field)."""
+GRAIN_NM = 45.0
+"""Smoothing length of the roughness, grains of about 100 nm (engineering guess)."""
+GRAIN_HEIGHT_NM = 0.5
+"""RMS height of the grains (engineering guess: an epitaxial film)."""
+NEEDLES_PER_UM2 = 2.2
+"""Density of in-plane needles (engineering guess from published images of PbTiO3 films)."""
+NEEDLE_TILT = 0.03
+"""Slope of the surface across a needle, about c/a - 1 = 0.06 less clamping (engineering guess)."""
+DEFECTS_PER_UM2 = 9.0
+"""Density of the Poisson process of defects (engineering guess)."""
+DEFECT_RADII_NM = (25.0, 32.0, 40.0)
+"""Gaussian radii of defects (engineering guess: a little over the tip radius)."""
+DEFECT_HEIGHT_NM = 1.2
+"""Height of the bump at a defect (engineering guess)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The structure of a film, each a map (ny, nx) unless said otherwise.
+
+    Attributes
+    ----------
+    orientation : Map
+        Out-of-plane orientation of the c-domains, -1 (down) … 1 (up), with walls of finite width.
+    wall : Map
+        Closeness to a wall, 0 … 1.
+    in_plane : Map
+        Share of in-plane a-domain, 0 … 1.
+    defect : Map
+        Closeness to a defect, 0 … 1.
+    charge : Map
+        The same with the sign of the defect's charge, -1 … 1.
+    grain : Map
+        Height of the grains, mean 0, standard deviation 1.
+    topography : Map
+        Height in nm: grains, tilt of the needles, bumps at defects.
+    """
+
+    orientation: Map
+    wall: Map
+    in_plane: Map
+    defect: Map
+    charge: Map
+    grain: Map
+    topography: Map
+
+
+def grow(extent_nm: tuple[float, float], rng: np.random.Generator) -> Structure:
+    """Grow a film of `extent_nm` (width, height).
+
+    Parameters
+    ----------
+    extent_nm : (width, height)
+        In nm.
+    rng : numpy.random.Generator
+        Decides everything random.
+
+    Returns
+    -------
+    Structure
+        Maps of shape ``ceil(height / 8 nm), ceil(width / 8 nm)``.
+    """
+    shape = (int(np.ceil(extent_nm[1] / GRID_NM)), int(np.ceil(extent_nm[0] / GRID_NM)))
+    distance = _signed_distance(random_field(rng, shape, DOMAIN_NM) > 0)
+    in_plane, steps = _needles(rng, shape)
+    defect, charge = _defects(rng, shape)
+    grain = random_field(rng, shape, GRAIN_NM)
+    return Structure(
+        orientation=np.tanh(distance / WALL_NM),
+        wall=np.exp(-0.5 * (distance / WALL_REACH_NM) ** 2),
+        in_plane=in_plane,
+        defect=defect,
+        charge=charge,
+        grain=grain,
+        topography=GRAIN_HEIGHT_NM * grain + steps + DEFECT_HEIGHT_NM * defect,
+    )
+
+
+def random_field(rng: np.random.Generator, shape: tuple[int, int], smoothing_nm: float) -> Map:
+    """Return a Gaussian random field of mean 0 and standard deviation 1.
+
+    White noise smoothed with a Gaussian of deviation s has the correlation exp(-r² / 4s²): 1/e at twice the smoothing
+    length.
+    """
+    field = gaussian_filter(rng.standard_normal(shape), smoothing_nm / GRID_NM, mode="wrap")
+    centred: Map = (field - field.mean()) / field.std()
+    return centred
+
+
+def _signed_distance(up: NDArray[np.bool_]) -> Map:
+    """Return the distance to the nearest wall in nm, positive where up."""
+    inside, outside = np.asarray(distance_transform_edt(up)), np.asarray(distance_transform_edt(~up))
+    pixels = np.where(up, inside - 0.5, 0.5 - outside)
+    smooth: Map = GRID_NM * gaussian_filter(pixels, 1.0)  # takes the staircase of the grid off the wall
+    return smooth
+
+
+def _needles(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Map, Map]:
+    """Return in-plane share and height (nm) of needles along two perpendicular crystal axes."""
+    y, x = GRID_NM * np.indices(shape)
+    in_plane, height = np.zeros(shape), np.zeros(shape)
+    crystal_axis = rng.uniform(0.0, np.pi / 2)
+    for _ in range(rng.poisson(NEEDLES_PER_UM2 * x.size * (GRID_NM / 1000) ** 2)):
+        centre_x, centre_y = rng.uniform(0, x[-1, -1]), rng.uniform(0, y[-1, -1])
+        length, width = rng.uniform(250, 900), rng.uniform(35, 75)
+        angle = crystal_axis + rng.choice([0.0, np.pi / 2])
+        along = (x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)
+        across = (y - centre_y) * np.cos(angle) - (x - centre_x) * np.sin(angle)
+        taper = _rise(length / 2 - np.abs(along), 40.0)
+        in_plane = np.maximum(in_plane, _rise(width / 2 * taper - np.abs(across), 6.0) * taper)
+        tilt = NEEDLE_TILT * width * np.tanh(2 * across / width)
+        height += tilt * taper * np.exp(-np.abs(across) / 120.0)  # the film relaxes beside the needle
+    return in_plane, height
+
+
+def _defects(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Map, Map]:
+    """Return closeness to defects, without and with the sign of their charge."""
+    closeness, charge = np.zeros(shape), np.zeros(shape)
+    for radius in DEFECT_RADII_NM:
+        points, signs = np.zeros(shape), np.zeros(shape)
+        number = rng.poisson(DEFECTS_PER_UM2 / len(DEFECT_RADII_NM) * points.size * (GRID_NM / 1000) ** 2)
+        rows, columns = rng.integers(shape[0], size=number), rng.integers(shape[1], size=number)
+        np.add.at(points, (rows, columns), 1.0)
+        np.add.at(signs, (rows, columns), rng.choice([-1.0, 1.0], size=number))
+        peak = 2 * np.pi * (radius / GRID_NM) ** 2  # brings the centre of a smoothed point to 1
+        closeness += peak * gaussian_filter(points, radius / GRID_NM)
+        charge += peak * gaussian_filter(signs, radius / GRID_NM)
+    return np.clip(closeness, 0, 1), np.clip(charge, -1, 1)
+
+
+def _rise(distance_nm: Map, width_nm: float) -> Map:
+    """Return a smooth step, 0 far below and 1 far above distance 0."""
+    step: Map = 0.5 * (1 + np.tanh(distance_nm / width_nm))
+    return step
