@@ -184,12 +184,12 @@ class Agent(Protocol):
         """Return the next `n` distinct places, best first, or a question for the human."""
         ...
 
-    def report(self) -> Report:
-        """Return losses, maps and prediction for what was ingested so far."""
+    def report(self, context: Context | None = None) -> Report:
+        """Return losses, maps and prediction for what was ingested so far; with a `context` also a map of the score."""
         ...
 
     def state(self) -> Mapping[str, Any]:
-        """Return a snapshot (nested mappings of arrays and JSON values) for :meth:`load_state`."""
+        """Return a snapshot (nested mappings of arrays, records and JSON values) for :meth:`load_state`."""
         ...
 
     def load_state(self, state: Mapping[str, Any]) -> None:

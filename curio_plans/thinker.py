@@ -92,19 +92,19 @@ class Thinker:
         self.check_value(number)
         self._number = number
         if number not in self._thoughts:
-            context = self.history.context(len(self.history.observations), len(self.history.decisions))
-            self._remember(number, self.think(context))
+            self._remember(number, self.think(decide=True))
         return FutureStatus(self._thoughts[number])
 
-    def think(self, context: Context | None) -> "Future[Thought]":
-        """Ingest what is new and, where there is a `context`, decide; in the thinking thread."""
+    def think(self, *, decide: bool) -> "Future[Thought]":
+        """Ingest what is new, believe and perhaps decide; in the thinking thread."""
         if self._thread is None:
             raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
         records = tuple(self.history.records[self._ingested :])
         self._ingested = len(self.history.records)
         measured = [observation.index for observation in self.history.observations]
         last = self.history.observation_uids[-1] if measured else ""
-        return self._thread.submit(self._think, records, context, measured, last)
+        context = self.history.context(len(measured), len(self.history.decisions))
+        return self._thread.submit(self._think, records, context, measured, last, decide)
 
     @property
     def thought(self) -> Thought:
@@ -165,16 +165,18 @@ class Thinker:
         """Return what to show of a decision."""
         return {"fields": [f"{self.name}_score"]}
 
-    def _think(self, records: tuple[Record, ...], context: Context | None, measured: list[int], last: str) -> Thought:
+    def _think(
+        self, records: tuple[Record, ...], context: Context, measured: list[int], last: str, decide: bool
+    ) -> Thought:
         started = time.perf_counter()
         self.agent.ingest(*records)
         suggestion = None
-        if context is not None:
+        if decide:
             suggestions = self.agent.suggest(1, context)
             if isinstance(suggestions, Question):
                 raise ThinkingError(f"the agent asks: {suggestions.text!r}, and this plan has nobody to answer")
             suggestion = suggestions[0]
-        report = self.agent.report()
+        report = self.agent.report(context)
         seconds = time.perf_counter() - started
         errors = map_errors(report.prediction, self.history.reference, measured)
         return Thought(suggestion, report, len(measured), last, *errors, seconds, time.time())
@@ -200,7 +202,7 @@ class Maps:
     def trigger(self) -> FutureStatus:
         """Bring the maps up to date without deciding; asked again, the same thought is returned."""
         if self._final is None:
-            self._final = self.parent.think(None)
+            self._final = self.parent.think(decide=False)
         return FutureStatus(self._final)
 
     @property
@@ -234,6 +236,11 @@ class Maps:
             "unmeasured_mse": key("unmeasured_mse", "number", "<f8"),
         }
         return {f"{self.name}_{name}": value for name, value in keys.items()}
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Return that nothing of it is worth a table or a plot over time."""
+        return {"fields": []}
 
     @property
     def _thought(self) -> Thought:

@@ -45,7 +45,7 @@ class Wanderer:
         score = float(np.sum(self.spectra))
         return [Suggestion(int(index), phase, score, {"novelty": 1 / (1 + len(self.measured))}) for index in choice]
 
-    def report(self):
+    def report(self, context=None):
         if len(self.measured) < 3:
             return Report({}, {}, None)
         prediction = np.tile(np.mean(self.spectra, axis=0).astype(np.float32), (len(self.pool), 1))

@@ -1,0 +1,57 @@
+"""Agents that do not learn: what curiosity has to beat."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import BaseAgent
+from agents.protocols import Context, ExhaustedError, Suggestion
+
+
+class RandomAgent(BaseAgent):
+    """Measures anywhere with equal probability."""
+
+    def choose(self, n: int, context: Context) -> list[Suggestion]:
+        """Return `n` random candidates."""
+        numbers = self.numbers("choice", len(self.measured), len(context.pending))
+        return [Suggestion(int(index), "random") for index in numbers.choice(self.available(context), n, replace=False)]
+
+
+class GridAgent(BaseAgent):
+    """Spreads its budget evenly over the image, line by line, every second line backwards."""
+
+    def choose(self, n: int, context: Context) -> list[Suggestion]:
+        """Return the next `n` places of the grid that the budget allows.
+
+        Raises
+        ------
+        ExhaustedError
+            If that grid has fewer than `n` places left; it is never filled up with others.
+        """
+        grid = even_grid(self.pool.grid, min(context.budget, len(self.pool)))
+        left = grid[np.isin(grid, self.available(context))]
+        if n > len(left):
+            raise ExhaustedError(
+                f"asked for {n} places, but the grid for a budget of {context.budget} has {len(left)} left"
+            )
+        return [Suggestion(int(index), "grid") for index in left[:n]]
+
+
+def even_grid(shape: tuple[int, int], count: int) -> NDArray[np.int64]:
+    """Return `count` different indices that cover a grid of `shape` (rows, columns) evenly, in the order of a raster.
+
+    Lines and points per line follow the grid's proportions; where `count` is no product, some lines have a point more.
+    """
+    rows, columns = shape
+    lines = int(np.clip(round((count * rows / columns) ** 0.5), -(-count // columns), min(rows, count)))
+    share = np.diff(np.arange(lines + 1) * count // lines)  # points of each line
+    path = []
+    for line, points in enumerate(share):
+        row = _even(rows, lines)[line]
+        places = row * columns + _even(columns, int(points))
+        path.append(places if line % 2 == 0 else places[::-1])
+    return np.concatenate(path)
+
+
+def _even(length: int, count: int) -> NDArray[np.int64]:
+    """Return `count` ≤ `length` different integers in 0 … length − 1: the middles of equal parts."""
+    return ((np.arange(count) + 0.5) * length / count).astype(np.int64)

@@ -1,0 +1,81 @@
+"""What the networks are made of, without any global randomness."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class Dropout(nn.Module):
+    """Set each value to zero with probability `p` while training, and scale the others by 1/(1 − p).
+
+    Unlike :class:`torch.nn.Dropout` it draws from a generator of its own, which :func:`use_generator` sets.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` of any shape with values dropped."""
+        if not self.training or self.p == 0:
+            return x
+        if self.generator is None:
+            raise RuntimeError("dropout has no generator; call use_generator(model, generator) before training")
+        kept = torch.rand(x.shape, generator=self.generator) >= self.p
+        return x * kept / (1 - self.p)
+
+
+def convolutions(channels: int, filters: int, layers: int, slope: float, dropout: float) -> nn.Sequential:
+    """Return `layers` 3×3 convolutions, (n, channels, h, w) → (n, filters, h, w).
+
+    Each is followed by dropout, a leaky ReLU of the given negative `slope` and batch normalisation.
+    """
+    block = nn.Sequential()
+    for layer in range(layers):
+        block.append(nn.Conv2d(channels if layer == 0 else filters, filters, kernel_size=3, padding=1))
+        block.append(Dropout(dropout))
+        block.append(nn.LeakyReLU(slope))
+        block.append(nn.BatchNorm2d(filters))
+    return block
+
+
+def dense(*widths: int) -> nn.Sequential:
+    """Return fully connected layers of these widths with ReLU between them, (n, widths[0]) → (n, widths[-1])."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def create(make: Callable[[], Model], generator: torch.Generator) -> Model:
+    """Return the network that `make` makes, with weights as PyTorch would give it but drawn from `generator`.
+
+    Weights and biases are uniform in ±1/√fan_in (He et al. 2015 with negative slope √5).
+    """
+    # On the "meta" device nothing is drawn, so the global generator is not touched.
+    with torch.device("meta"):
+        model = make()
+    model.to_empty(device="cpu")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    return model
+
+
+def use_generator(model: nn.Module, generator: torch.Generator) -> None:
+    """Let every dropout layer of `model` draw from `generator`."""
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.generator = generator

@@ -1,0 +1,20 @@
+"""From scores to a choice."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Selection = Callable[[NDArray[np.float64], int, np.random.Generator], NDArray[np.int64]]
+"""Takes scores (m,), how many to choose, and random numbers; returns distinct indices (n,), first choice first."""
+
+
+def largest(scores: NDArray[np.float64], n: int, numbers: np.random.Generator) -> NDArray[np.int64]:  # noqa: ARG001
+    """Return the places of the `n` largest scores, in descending order; of equals the first."""
+    return np.argsort(-scores, kind="stable")[:n]
+
+
+def among_best_ten(scores: NDArray[np.float64], n: int, numbers: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `n` of the ten largest scores (of the `n` largest, if that is more), as the authors' code does."""
+    best = np.argsort(-scores, kind="stable")[: max(n, 10)]
+    return numbers.choice(best, size=n, replace=False)

@@ -1,0 +1,96 @@
+"""One loop that trains every network, and what makes training reproducible."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from agents.models.layers import use_generator
+
+
+def fit(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    epochs: int,
+    generator: torch.Generator,
+    batch: int | None = None,
+) -> float:
+    """Train `model` to map `inputs` (n, …) to `targets` (n, …) in the sense of the mean squared error.
+
+    Parameters
+    ----------
+    model, optimizer
+        Both are changed.
+    inputs, targets : (n, …)
+        The whole training set.
+    epochs : int
+        Passes through it.
+    generator : torch.Generator
+        For the order of the batches and for dropout.
+    batch : int, optional
+        Size of a batch; by default everything at once, so that an epoch is one step.
+
+    Returns
+    -------
+    float
+        The mean loss of the last epoch.
+    """
+    model.train()
+    use_generator(model, generator)
+    size = len(inputs) if batch is None else batch
+    loss = float("nan")
+    for _ in range(epochs):
+        order = torch.arange(len(inputs)) if batch is None else torch.randperm(len(inputs), generator=generator)
+        losses = []
+        for chosen in torch.split(order, size):
+            optimizer.zero_grad()
+            error = nn.functional.mse_loss(model(inputs[chosen]), targets[chosen])
+            error.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(error.item() * len(chosen))
+        loss = sum(losses) / len(inputs)
+    return loss
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch and the other numerical libraries use `count` threads in this block.
+
+    Sums depend on how the work is shared out, so a reproducible agent fixes the number.
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def to_arrays(state: Any) -> Any:
+    """Return a state dict with each tensor as an array: nested mappings and lists of arrays and JSON values."""
+    if isinstance(state, Tensor):
+        return state.detach().numpy().copy()
+    if isinstance(state, Mapping):
+        return {key: to_arrays(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [to_arrays(value) for value in state]
+    return state
+
+
+def to_tensors(state: Any) -> Any:
+    """Undo :func:`to_arrays`."""
+    if isinstance(state, np.ndarray):
+        return torch.from_numpy(state.copy())
+    if isinstance(state, Mapping):
+        return {key: to_tensors(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [to_tensors(value) for value in state]
+    return state

@@ -1,0 +1,131 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from agents.learner import Learner
+from agents.models.autoencoder import Autoencoder
+from agents.models.error_head import ErrorHead
+from agents.models.im2spec import Im2spec
+from agents.models.layers import Dropout, create
+from agents.scaling import Scaling
+from agents.training import fit, threads
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("patch", [(1, 9, 9), (3, 16, 16), (2, 3, 5)])
+@pytest.mark.parametrize("steps", [1, 50, 256])
+def test_im2spec_maps_patches_to_spectra(patch, steps):
+    model = create(lambda: Im2spec(patch, steps, filters=3), seeded())
+    spectra, latent = model.evaluate(torch.randn(7, *patch, generator=seeded()), chunk=3)
+    assert spectra.shape == (7, steps)
+    assert latent.shape == (7, 2)
+
+
+def test_im2spec_of_the_paper_has_its_size():
+    """Three convolutions of 64 filters on 9 × 9 pixels, latent 2, decoder 12-25-37-50-50-50."""
+    weights = sum(parameter.numel() for parameter in Im2spec((1, 9, 9), 50).parameters())
+    convolutions = (9 * 64 + 64) + 2 * (9 * 64 * 64 + 64) + 3 * 2 * 64
+    widths = [2, 12, 25, 37, 50, 50, 50]
+    decoder = sum((a + 1) * b for a, b in itertools.pairwise(widths))
+    assert weights == convolutions + (64 * 81 * 2 + 2) + decoder
+
+
+def test_the_chunks_of_an_evaluation_do_not_matter_but_for_rounding():
+    model = create(lambda: Im2spec((1, 5, 5), 8, filters=4), seeded())
+    patches = torch.randn(20, 1, 5, 5, generator=seeded(1))
+    torch.testing.assert_close(model.evaluate(patches, chunk=3)[0], model.evaluate(patches, chunk=20)[0])
+
+
+def test_the_same_generator_gives_the_same_weights():
+    models = [create(lambda: Autoencoder((1, 5, 5)), seeded(seed)) for seed in (1, 1, 2)]
+    first, same, other = (torch.cat([p.flatten() for p in model.parameters()]) for model in models)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_initial_weights_have_the_spread_that_pytorch_gives():
+    layer = create(lambda: torch.nn.Linear(400, 300), seeded())
+    assert layer.weight.abs().max() <= 1 / 20
+    assert layer.weight.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.02)
+
+
+def test_dropout_keeps_the_mean_and_does_nothing_when_evaluated():
+    layer = Dropout(0.5)
+    ones = torch.ones(200, 200)
+    with pytest.raises(RuntimeError, match="dropout has no generator"):
+        layer(ones)
+    layer.generator = seeded()
+    dropped = layer(ones)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(layer.eval()(ones), ones)
+
+
+def test_a_learner_learns_and_resumes_exactly():
+    inputs = torch.randn(40, 3, generator=seeded())
+    targets = inputs.square().sum(dim=1)
+
+    def make():
+        return Learner(
+            lambda: ErrorHead(3), lambda p: torch.optim.Adam(p, lr=1e-2), first=200, later=5, generator=seeded(3)
+        )
+
+    learner, restored = make(), make()
+    before = ((learner.model.evaluate(inputs) - targets) ** 2).mean()
+    learner.train(inputs, targets, seeded(4))
+    assert ((learner.model.evaluate(inputs) - targets) ** 2).mean() < 0.1 * before
+    restored.load_state(learner.state())
+    assert learner.train(inputs, targets, seeded(5)) == restored.train(inputs, targets, seeded(5))
+    assert torch.equal(learner.model.evaluate(inputs), restored.model.evaluate(inputs))
+
+
+def test_batches_see_everything_once_an_epoch():
+    class Count(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.seen = []
+
+        def forward(self, x):
+            self.seen += x.flatten().tolist()
+            return x * self.weight
+
+    model = Count()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    inputs = torch.arange(10.0).reshape(-1, 1)
+    loss = fit(model, optimizer, inputs, inputs, epochs=2, batch=4, generator=seeded())
+    assert sorted(model.seen) == sorted(2 * inputs.flatten().tolist())
+    assert model.seen[:10] != model.seen[10:]
+    assert loss == pytest.approx((inputs**2).mean().item())
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def test_scaling_there_and_back():
+    values = np.random.default_rng(0).normal(size=(5, 3, 4)) * 7 + 100
+    scaling = Scaling.of(values, axis=(0, 2))
+    scaled = scaling.scale(values)
+    assert scaled.min(axis=(0, 2)) == pytest.approx(-1)
+    assert scaled.max(axis=(0, 2)) == pytest.approx(1)
+    assert scaling.restore(scaled) == pytest.approx(values, rel=1e-5)
+
+
+def test_scaling_keeps_zero_where_there_are_both_signs():
+    assert Scaling.keeping_zero(np.array([-2.0, 4.0])).scale(np.array([-4.0, 0.0, 4.0])).tolist() == [-1, 0, 1]
+    assert Scaling.keeping_zero(np.array([2.0, 4.0])).scale(np.array([2.0, 3.0, 4.0])).tolist() == [-1, 0, 1]
+
+
+def test_scaling_of_a_constant_is_zero_and_comes_back():
+    scaling = Scaling.of(np.full((4, 2), 3.0), axis=(0, 1))
+    assert (scaling.scale(np.full((4, 2), 3.0)) == 0).all()
+    assert (scaling.restore(np.zeros((4, 2))) == 3).all()
