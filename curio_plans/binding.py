@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from bluesky.utils import plan as plan_decorator
+
 
 def bind(plan: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
     """Return `plan` with the keyword arguments `fixed`, gone from its signature.
@@ -23,8 +25,10 @@ def bind(plan: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
         raise TypeError(f"{plan.__name__} has no argument {', '.join(unknown)}")
 
     @functools.wraps(plan)
-    def bound(*args: Any, **kwargs: Any) -> Any:
+    def generator(*args: Any, **kwargs: Any) -> Any:
         return (yield from plan(*args, **kwargs, **fixed))
+
+    bound: Callable[..., Any] = plan_decorator(generator)
 
     parameters = [parameter for name, parameter in signature.parameters.items() if name not in fixed]
     bound.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

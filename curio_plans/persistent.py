@@ -1,0 +1,221 @@
+"""The RunEngine's metadata, kept from session to session; several sessions may be open at the same time."""
+
+import copy
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+SCAN_ID = "scan_id"
+_TABLE = "CREATE TABLE IF NOT EXISTS metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+_STORE = "INSERT INTO metadata VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+class MetadataError(OSError):
+    """The file of the metadata cannot be read or written."""
+
+
+class PersistentMetadata(MutableMapping[str, Any]):
+    """A mapping from names to JSON values in an SQLite file, for ``RE.md``.
+
+    What one session sets, the others see at once. A value is written when it is assigned. A change inside a value is
+    written when the mapping is next used, which the RunEngine does for each run, or by :meth:`flush`. Tuples come back
+    as lists.
+
+    ``scan_id`` is special. The file keeps the highest number drawn in any session, and each session reads the one it
+    drew last, so that its start document has it whatever the others do. Assigning a higher number goes on from there;
+    a lower one has no effect on the next: delete ``scan_id`` first to count from 1 again.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made, with its directory, if it does not exist.
+    timeout : float
+        How many seconds to wait for another session that is writing.
+
+    Raises
+    ------
+    MetadataError
+        If the file is no such file, or cannot be read or written; on every use.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from bluesky import RunEngine
+    >>> metadata = PersistentMetadata(Path(tempfile.mkdtemp()) / "metadata.db")
+    >>> RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id)
+    >>> RE.md["operator"] = "Ada"
+    >>> PersistentMetadata(metadata.path)["operator"]
+    'Ada'
+    """
+
+    def __init__(self, path: str | Path, *, timeout: float = 30.0) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.timeout = timeout
+        self._scan_id: int | None = None
+        self._lent: dict[str, tuple[Any, str]] = {}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MetadataError(f"cannot keep metadata in {self.path}: {error}") from error
+        with self._transaction() as database:
+            database.execute(_TABLE)
+
+    def __getitem__(self, key: str) -> Any:
+        self.flush()
+        with self._transaction() as database:
+            text = _fetch(database, key)
+        if text is None:
+            raise KeyError(key)
+        if key == SCAN_ID and self._scan_id is not None:
+            return self._scan_id
+        value, known = self._lent.get(key, (None, None))
+        if text != known:
+            value = self._load(key, text)
+            if isinstance(value, dict | list):
+                self._lent[key] = (value, text)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        text = _dump(key, value)
+        self._lent.pop(key, None)
+        self.flush()
+        with self._transaction() as database:
+            if key == SCAN_ID:
+                text = str(max(_scan_id(value), self._highest(database)))
+            if text != _fetch(database, key):
+                database.execute(_STORE, (key, text))
+        if key == SCAN_ID:
+            self._scan_id = int(value)
+
+    def __delitem__(self, key: str) -> None:
+        self._lent.pop(key, None)
+        self.flush()
+        with self._transaction() as database:
+            found = database.execute("DELETE FROM metadata WHERE key = ?", (key,)).rowcount
+        if key == SCAN_ID:
+            self._scan_id = None
+        if not found:
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        self.flush()
+        with self._transaction() as database:
+            rows = database.execute("SELECT key FROM metadata ORDER BY rowid").fetchall()
+        return iter([key for (key,) in rows])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self.path)!r} {dict(self)!r}>"
+
+    def next_scan_id(self, md: Mapping[str, Any] | None = None) -> int:  # noqa: ARG002  the signature is Bluesky's
+        """Draw a number that no other session draws; the ``scan_id_source`` of a RunEngine.
+
+        Parameters
+        ----------
+        md : mapping, optional
+            What the RunEngine passes; not used.
+
+        Returns
+        -------
+        int
+            One more than the highest drawn so far; 1 at first.
+        """
+        with self._transaction() as database:
+            number = self._highest(database) + 1
+            database.execute(_STORE, (SCAN_ID, str(number)))
+        self._scan_id = number
+        return number
+
+    def flush(self) -> None:
+        """Write what was changed inside a value.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If JSON cannot hold it any more; the file then keeps what it had.
+        """
+        for key, (value, text) in list(self._lent.items()):
+            del self._lent[key]
+            changed = _dump(key, value)
+            if changed != text:
+                with self._transaction() as database:
+                    database.execute(_STORE, (key, changed))
+            self._lent[key] = (value, changed)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction that no other session can come between.
+
+        A connection for each: nothing is left to close, and threads and forked processes need no care.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, self.timeout, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                yield database
+                database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise MetadataError(
+                f"cannot use {self.path} as metadata of the RunEngine: {error}; "
+                "check that it can be written, or move it away to begin anew"
+            ) from error
+
+    def _load(self, key: str, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise MetadataError(f"{self.path}: what is stored as {key!r} is not JSON: {error}; delete it") from error
+
+    def _highest(self, database: sqlite3.Connection) -> int:
+        text = _fetch(database, SCAN_ID)
+        return 0 if text is None else _scan_id(self._load(SCAN_ID, text))
+
+
+def _fetch(database: sqlite3.Connection, key: str) -> str | None:
+    row = database.execute("SELECT value FROM metadata WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _scan_id(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"metadata {SCAN_ID!r}: expected a whole number, got {value!r}")
+    return value
+
+
+def _dump(key: str, value: Any) -> str:
+    """Return `value` as JSON.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If JSON cannot hold it, with the name `key`.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"expected a text as name of metadata, got {key!r}")
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except TypeError as error:
+        raise TypeError(f"metadata {key!r}: expected a value that JSON can hold: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"metadata {key!r}: expected a value that JSON can hold: {error}") from error
+    _check_names(key, value)
+    return text
+
+
+def _check_names(key: str, value: Any) -> None:
+    """Raise TypeError for a name that is no text; JSON would make it one."""
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise TypeError(f"metadata {key!r}: expected texts as names, got {name!r}")
+            _check_names(key, value[name])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_names(key, item)

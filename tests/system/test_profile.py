@@ -1,0 +1,185 @@
+"""The profile in a real IPython, in a terminal of its own, and without IPython as the queueserver runs it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pexpect
+import pytest
+import yaml
+
+from curio_plans.persistent import PersistentMetadata
+from curio_plans.storage import Storage
+
+STARTUP = Path(__file__).parents[2] / "profile_collection" / "startup"
+PROMPT = re.compile(r"In \[\d+\]: ")
+SMALL = "agent('paper-latent', filters=8, initial=3)"
+
+
+class Session:
+    """IPython with the profile; what is typed is answered with what was printed."""
+
+    def __init__(self, directory, environment):
+        profile = directory / f"profile-{len(list(directory.glob('profile-*')))}"
+        shutil.copytree(STARTUP, profile / "startup")
+        self._shell = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", f"--profile-dir={profile}", "--simple-prompt", "--colors=NoColor", "--no-confirm-exit"],
+            env=environment,
+            cwd=str(directory),
+            encoding="utf-8",
+            timeout=120,
+            dimensions=(50, 200),
+            echo=False,
+        )
+        self._welcome = None
+
+    @property
+    def welcome(self):
+        if self._welcome is None:
+            self._welcome = self._answer()
+            assert "Traceback" not in self._welcome, self._welcome
+        return self._welcome
+
+    def type(self, line):
+        """Type a line, wait for the next prompt, return what was printed."""
+        _ = self.welcome
+        self._shell.sendline(line)
+        answer = self._answer()
+        assert "Traceback" not in answer, answer
+        return answer
+
+    def end(self):
+        """Leave as a user does; return the exit status."""
+        self._shell.sendline("exit")
+        self._shell.expect(pexpect.EOF)
+        self._shell.close()
+        return self._shell.exitstatus
+
+    def kill(self):
+        self._shell.close(force=True)
+
+    def _answer(self):
+        self._shell.expect(PROMPT)
+        return self._shell.before
+
+
+@pytest.fixture
+def environment(tmp_path):
+    ours = {
+        "CURIO_DATA": str(tmp_path / "data"),
+        "MPLBACKEND": "Agg",
+        "PAGER": "cat",
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
+    return {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")} | ours
+
+
+@pytest.fixture
+def start(tmp_path, environment):
+    sessions = []
+
+    def start(**more):
+        sessions.append(Session(tmp_path, environment | more))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        session.kill()
+
+
+def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
+    session = start()
+    assert "paper-latent" in session.welcome
+    assert "RunEngine" in session.type("RE")
+    assert "AFM" in session.type("afm")
+    for plan in ("image", "spectra_at", "grid_spectroscopy", "curiosity"):
+        assert f"{plan}(" in session.type(f"{plan}?")
+    assert "build" not in session.type("import inspect; print(inspect.signature(curiosity))")
+
+    session.type("%mov afm.scanner.x 100 afm.scanner.y 150")
+    everywhere = session.type("%wa")
+    assert re.search(r"afm_scanner_x +100\.0 +0\.0 +2000\.0", everywhere)
+    assert re.search(r"afm_scanner_y +150\.0", everywhere)
+    assert re.findall(r"\n  (\S+) +afm_scanner_[xy] *\r", everywhere) == ["afm.scanner.x", "afm.scanner.y"]
+
+    session.type("afm.imager.pixels.put((32, 32))")
+    run = session.type(f"uid, = RE(curiosity(afm, {SMALL}, points=5))")
+    assert "Start-of-run baseline" in run
+    assert "afm_spectrometer_height" in run
+    assert len(re.findall(r"\n\| +\d+ \|", run)) == 5
+    assert "('success', 5)" in session.type(
+        "print((catalog[uid].metadata['stop']['exit_status'], len(catalog[uid]['primary/candidate'].read())))"
+    )
+    assert "withdrawn" in session.type("afm.tip.position")
+    assert session.end() == 0
+
+
+def test_metadata_outlive_a_session_and_two_open_ones_share_them_but_no_number(start, tmp_path):
+    earlier = PersistentMetadata(tmp_path / "data" / "metadata.db")
+    earlier["operator"] = "Ada"
+    assert earlier.next_scan_id() == 1
+    first, second = start(), start()  # both at once make the catalog
+    assert "Ada" in first.type("RE.md['operator']")
+    second.type("RE.md['operator'] = 'Grace'")
+    assert "Grace" in first.type("RE.md['operator']")
+    numbers = []
+    for session in (first, second, first):
+        session.type("uid, = RE(spectra_at(afm, [(100, 200)]))")
+        numbers.append(int(session.type("catalog[uid].metadata['start']['scan_id']").split()[-1]))
+    assert numbers == [2, 3, 4]
+    assert first.end() == second.end() == 0
+
+
+QUEUESERVER = """
+import multiprocessing, pathlib, sys, IPython
+
+class Dummy:
+    user_ns = {}
+
+def work():
+    IPython.get_ipython = Dummy
+    namespace = {"__name__": "__main__"}
+    for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
+        exec(compile(path.read_text(), str(path), "exec"), namespace)
+    exec(sys.argv[2], namespace)
+
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+sys.exit(process.exitcode)
+"""
+"""Run the files as the queueserver does: in a forked process, with something that is not IPython in its place."""
+
+
+def test_without_ipython_as_in_the_queueserver(tmp_path, environment):
+    y, x = np.mgrid[0:20, 0:24] / 6
+    image = np.sin(x) * np.cos(y)
+    np.savez(tmp_path / "sample.npz", image=image, spectra=image[..., None] * np.hanning(16), extent_nm=[240.0, 200.0])
+    check = (
+        "RE.md['people'] = ['Ada']; RE(grid_spectroscopy(afm, 3, 1)); "
+        "RE.md['people'].append('Grace'); print(afm.describe_sample()['sample']['kind'], *globals())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", QUEUESERVER, str(STARTUP), check],
+        env=environment | {"CURIO_SAMPLE": str(tmp_path / "sample.npz")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kind, *names = done.stdout.splitlines()[-1].split()
+    assert kind == "recorded"
+    user = yaml.safe_load((STARTUP / "user_group_permissions.yaml").read_text())["user_groups"]["primary"]
+    assert {*user["allowed_plans"], *user["allowed_devices"], *user["allowed_functions"]} <= set(names)
+    assert "Traceback" not in done.stderr
+    # Everything is closed when the process ends, although it does not end like a session.
+    assert PersistentMetadata(tmp_path / "data" / "metadata.db")["people"] == ["Ada", "Grace"]
+    with Storage.local(tmp_path / "data") as storage:
+        assert len(storage.catalog[storage.resolve("latest")]["primary/afm_spectrometer_spectrum"].read()) == 3
