@@ -105,7 +105,6 @@ def run(
         curio run --sample pfm.npz --window 9 --points 200
     """
     from agents.registry import build, configure
-
     from ophyd_devices.afm import AFM
     from ophyd_devices.registry import make_backend
 
@@ -121,10 +120,11 @@ def run(
         if pixels is not None or sample is None:
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        if sample is not None and "assumed" in str(backend.describe().get("extent_source", "")):
+        if "assumed" in str(backend.describe()["sample"].get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
         arguments = {
-            "agent": config, "points": points, "build": build, "window": window, "stride": stride, "lookahead": lookahead,
+            "agent": config, "points": points, "build": build,
+            "window": window, "stride": stride, "lookahead": lookahead,
         }  # fmt: skip
         _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
@@ -189,7 +189,6 @@ def replay(uid: Uid = "latest", data: Data = DATA, tiled: Tiled = None, api_key:
     The agent is rebuilt from the start document alone and fed the stored events. Exits with 1 if a decision differs.
     """
     from agents.registry import build
-
     from curio_plans.replay import verify
 
     with _open(data, tiled, api_key, must_exist=True) as storage:
@@ -260,12 +259,15 @@ def _measure(
     from bluesky.utils import RunEngineInterrupted
 
     from curio_plans.live import LiveView
+    from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
     engine = RunEngine({})
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with _open(data, tiled, api_key) as storage:
+        metadata = PersistentMetadata(data / "metadata.db")
+        engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
         storage.attach(engine)
         engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
         started: list[str] = []
@@ -311,7 +313,9 @@ def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
     where = f" --data {data}" if data != DATA else ""
     console.print(f"data:   {tiled or data.resolve()}", soft_wrap=True, highlight=False)
     if tiled is None:
-        console.print(f"python: Storage.local({str(data)!r}).catalog[{uid[:8]!r}]['primary'].read()", soft_wrap=True)
+        console.print("python: from curio_plans.storage import Storage", highlight=False)
+        run = f"Storage.local({str(data)!r}).catalog[{uid[:8]!r}]"
+        console.print(f"        {run}['primary'].read()", soft_wrap=True, highlight=False)
     console.print(
         f"again:  curio show {uid[:8]}{where}   curio replay {uid[:8]}{where}", soft_wrap=True, highlight=False
     )

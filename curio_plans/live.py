@@ -84,11 +84,12 @@ class LiveView:
             if isinstance(status, FutureStatus) and not status.done:
                 self._points.update(self._point, description="thinking")
             elif hasattr(status, "watch"):
-                self._points.reset(self._raster, visible=True)
                 status.watch(self._show_lines)
 
-    def _show_lines(self, *, current: float, target: float, **_: Any) -> None:
-        self._points.update(self._raster, completed=current, total=target)
+    def _show_lines(self, *, current: float | None = None, target: float | None = None, **_: Any) -> None:
+        if current is None or target is None:  # a status without progress tells only its name
+            return
+        self._points.update(self._raster, completed=current, total=target, visible=True)
 
     def _show_point(self) -> None:
         history = self._history

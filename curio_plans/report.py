@@ -115,10 +115,10 @@ def summary(history: History) -> dict[str, str]:
         raise ReportError("expected the documents of a run, got none")
     facts = {"uid": str(start["uid"]), "plan": str(start.get("plan_name", "unknown"))}
     facts["status"] = str(history.stop["exit_status"]) if history.stop else "no stop document: running, or ended badly"
-    sample = start.get("sample", {})
-    facts["sample"] = ", ".join(
-        f"{key} {sample[key]}" for key in ("kind", "seed", "file") if sample.get(key) is not None
-    )
+    sample = start.get("sample", {}).get("sample", {})
+    facts["sample"] = ", ".join(str(sample[key]) for key in ("kind", "file") if key in sample)
+    if "seed" in sample:
+        facts["sample"] += f", seed {sample['seed']}"
     if "agent" in start:
         facts["agent"] = ", ".join(
             str(value) if key == "agent" else f"{key}={value}" for key, value in start["agent"].items()
@@ -181,8 +181,9 @@ def figure(history: History, evaluation: Evaluation | None = None) -> Figure:
         raise ReportError("this run has no image; there is nothing to draw")
     drawing = Figure(figsize=(14, 7.2), layout="constrained")
     rows = drawing.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    image, predicted, true, curve = rows[0].subgridspec(1, 4).subplots()
-    spectra_axes = rows[1].subgridspec(1, 3).subplots()
+    maps, curves = rows[0].subgridspec(1, 4), rows[1].subgridspec(1, 3)
+    image, predicted, true, curve = (drawing.add_subplot(maps[column]) for column in range(4))
+    spectra_axes = [drawing.add_subplot(curves[column]) for column in range(3)]
     _draw_path(image, history)
     prediction = _final_prediction(history)
     label = "agent"

@@ -1,0 +1,243 @@
+"""The command curio, as a user types it."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from curio_plans.cli import app
+from curio_plans.documents import History
+from curio_plans.storage import Storage
+
+SMALL = ["--points", "9", "--initial", "5", "--pixels", "32", "--stride", "3", "-o", "filters=4"]
+
+
+def curio(*arguments, directory, code=0):
+    """Run the command in this process, in a terminal 200 columns wide."""
+    result = CliRunner().invoke(
+        app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "CURIO_DATA": str(directory)}
+    )
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A directory with one small run of paper-latent."""
+    directory = tmp_path_factory.mktemp("runs") / "data"
+    output = curio("run", *SMALL, directory=directory)
+    (directory / "output.txt").write_text(output)
+    return directory
+
+
+@pytest.fixture
+def sample(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(20, 24)).cumsum(axis=1)
+    np.savez(tmp_path / "sample.npz", image=image, spectra=image[..., None] * np.linspace(-1, 1, 12))
+    return tmp_path / "sample.npz"
+
+
+def test_a_run_shows_itself_and_says_where_everything_is(data):
+    output = (data / "output.txt").read_text()
+    lines = re.findall(r"^ +(\d+)  (initial|curious)", output, flags=re.MULTILINE)
+    assert [int(number) for number, _ in lines] == list(range(1, 10))
+    assert [phase for _, phase in lines] == ["initial"] * 5 + ["curious"] * 4
+    (uid,) = re.findall(r"uid +([0-9a-f-]{36})", output)
+    assert (data / "figures" / f"{uid}.png").read_bytes().startswith(b"\x89PNG")
+    assert re.search(rf"data: +{re.escape(str(data))}", output)
+    assert f"curio replay {uid[:8]}" in output
+
+
+def test_runs_are_listed(data):
+    output = curio("runs", directory=data)
+    (row,) = [line for line in output.splitlines() if "paper-latent" in line]
+    assert row.split()[-4:] == ["curiosity", "paper-latent", "9", "success"]
+
+
+def test_a_run_is_found_by_the_beginning_of_its_uid(data):
+    uid = re.findall(r"uid +([0-9a-f-]{36})", (data / "output.txt").read_text())[0]
+    assert uid in curio("show", uid[:6], directory=data)
+
+
+def test_show_draws_where_it_is_told_to(data, tmp_path):
+    output = curio("show", "latest", "--output", tmp_path / "here" / "run.png", directory=data)
+    assert (tmp_path / "here" / "run.png").stat().st_size > 10_000
+    assert "9 measured of 9 planned" in output
+
+
+def test_replay_agrees(data):
+    assert "4/4 decisions identical (and 5/5 initial points)" in curio("replay", directory=data)
+
+
+def test_replay_notices_a_changed_spectrum(data, tmp_path):
+    shutil.copytree(data / "journal", tmp_path / "journal")
+    (journal,) = tmp_path.glob("journal/*/documents.jsonl")
+    first = next(
+        line
+        for line in journal.read_text().splitlines()
+        if '"candidate": {' not in line and '"seq_num": 1,' in line and "afm_spectrometer_height" in line
+    )
+    array = journal.parent / json.loads(first)[1]["data"]["afm_spectrometer_spectrum"]["__npy__"]
+    np.save(array, np.load(array) + 0.5)
+    output = curio("replay", directory=tmp_path, code=1)
+    assert "first difference at decision 6 of 9" in output
+
+
+def test_a_measured_sample_without_an_extent_is_told(sample, tmp_path):
+    arguments = ["run", "--sample", sample, "--agent", "random", "--points", "4", "--window", "4"]
+    assert "1 px counts as 1 nm" in curio(*arguments, directory=tmp_path / "a")
+    output = curio(*arguments, "--extent", "480", directory=tmp_path / "b")
+    assert "1 px counts" not in output
+    assert "recorded, sample.npz" in output
+
+
+def test_agents_are_listed_with_their_options(tmp_path):
+    output = curio("agents", directory=tmp_path)
+    assert "paper-latent" in output
+    assert "random_probability=0.0" in output
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["runs"], ["show"], ["replay"], ["serve"], ["agents"]])
+def test_help_teaches(command, tmp_path):
+    output = curio(*command, "--help", directory=tmp_path)
+    assert "Usage" in output
+    assert len(output) > 300
+
+
+def files(directory):
+    return sorted(path for path in directory.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--agent", "bold"], "there is no agent 'bold'; known are grid, paper-latent, random"),
+        (["--points", "0"], "points must be a whole number of at least 1, got 0"),
+        (["--points", "-5"], "points must be a whole number of at least 1"),
+        (["--points", "100000"], "choose fewer points, a smaller window or a smaller stride"),
+        (["--initial", "0"], "initial must be a whole number of at least 2, got 0"),
+        (["--initial", "30", "--points", "20"], "starts from 30 initial points, but the run has only 20"),
+        (["--agent", "random", "--initial", "3"], "'random' has no initial points; leave out --initial"),
+        (["--window", "2"], "window must be at least 3 px, got 2"),
+        (["--window", "500"], "window of 500 px does not fit"),
+        (["--stride", "0"], "stride must be at least 1 px, got 0"),
+        (["--seed", "-1"], "seed must be a whole number of at least 0"),
+        (["--pixels", "0"], "pixels"),
+        (["--extent", "100"], "--extent belongs to a measured sample"),
+        (["-o", "filters"], "expected --option name=value, got 'filters'"),
+        (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
+        (["-o", "filters=many"], "filters must be a whole number"),
+        (["--sample", "nowhere.npz"], "nowhere.npz"),
+    ],
+)
+def test_bad_input_is_told_in_one_message_and_leaves_nothing(arguments, words, tmp_path):
+    output = curio("run", *arguments, directory=tmp_path / "data", code=2)
+    assert words in output
+    assert "Traceback" not in output
+    assert files(tmp_path) == []
+
+
+def spoil(sample, tmp_path, **changes):
+    content = dict(np.load(sample))
+    for key, change in changes.items():
+        if change is None:
+            del content[key]
+        else:
+            content[key] = change(content[key]) if callable(change) else change
+    np.savez(tmp_path / "bad.npz", **content)
+    return tmp_path / "bad.npz"
+
+
+def put(place, value):
+    def change(array):
+        array[place] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": None}, "image"),
+        ({"spectra": None}, "spectra"),
+        ({"spectra": lambda a: a[:-1]}, r"19.*24"),
+        ({"image": put((3, 4), np.nan)}, r"\(3, 4\)"),
+        ({"spectra": put((2, 1, 7), np.inf)}, r"\(2, 1, 7\)"),
+        ({"extent_nm": np.array(-3.0)}, "extent"),
+    ],
+)
+def test_a_bad_sample_is_refused_with_the_place_of_the_fault(changes, words, sample, tmp_path):
+    bad = spoil(sample, tmp_path, **changes)
+    output = curio("run", "--sample", bad, "--agent", "random", "--points", "3", directory=tmp_path / "data", code=2)
+    assert re.search(words, output), output
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_is_no_sample_is_refused(tmp_path):
+    (tmp_path / "text.npz").write_text("not an archive")
+    output = curio("run", "--sample", tmp_path / "text.npz", directory=tmp_path / "data", code=2)
+    assert "text.npz" in output
+    assert "Traceback" not in output
+
+
+def test_unknown_and_ambiguous_runs_are_told(data, tmp_path):
+    assert "there is no run 'zzz'" in curio("show", "zzz", directory=data, code=2)
+    (uid,) = [path.name for path in (data / "journal").iterdir()]
+    for twin in (uid[:-1] + "0", uid[:-1] + "1"):
+        shutil.copytree(data / "journal" / uid, tmp_path / "journal" / twin)
+        journal = tmp_path / "journal" / twin / "documents.jsonl"
+        journal.write_text(journal.read_text().replace(uid, twin))
+    for command in ("show", "replay"):
+        output = curio(command, uid[:8], directory=tmp_path, code=2)
+        assert f"{uid[:8]!r} may be any of {uid[:8]}" in output
+
+
+def test_a_directory_without_runs_is_told_and_not_made(tmp_path):
+    for command in ("runs", "show", "replay", "serve"):
+        assert "no such directory" in curio(command, directory=tmp_path / "none", code=2)
+    assert files(tmp_path) == []
+
+
+def test_a_data_directory_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    output = curio("run", "--agent", "random", "--points", "2", directory=tmp_path / "data", code=2)
+    assert "expected a directory for the data" in output
+    assert (tmp_path / "data").read_text() == "a file"
+
+
+def test_ctrl_c_keeps_what_was_measured_and_withdraws(tmp_path):
+    command = [sys.executable, "-m", "curio_plans.cli", "run", "--agent", "random", "--points", "900", "--no-figure"]
+    process = subprocess.Popen(
+        [*command, "--data", str(tmp_path / "data")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        for line in process.stdout:
+            if line.lstrip().startswith("5 "):
+                break
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, rest
+    output = curio("runs", directory=tmp_path / "data")
+    (row,) = [line for line in output.splitlines() if "random" in line]
+    *_, points, status = row.split()
+    assert status == "abort"
+    assert 5 <= int(points) < 900
+    with Storage.local(tmp_path / "data") as storage:
+        documents = storage.documents("latest")
+    assert len(History(documents).observations) == int(points)
+    contact = [doc["data"]["afm_tip_contact"] for name, doc in documents if "afm_tip_contact" in doc.get("data", {})]
+    assert not contact[-1]  # the baseline at the end
+    assert "decisions identical" in curio("replay", directory=tmp_path / "data")
