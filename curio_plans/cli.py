@@ -302,7 +302,7 @@ def _report(documents: Any, path: Path | None) -> None:
     with console.status("comparing with simple methods"):
         evaluation = report.evaluate(history)
     if evaluation is not None:
-        losses = Table("loss: sum over the pool of each spectrum's mean squared error", "", box=None)
+        losses = Table("loss (sum over the pool of spectral MSE)", "", box=None)
         for label, number in report.evaluation_rows(history, evaluation):
             losses.add_row(label, number)
         console.print(losses)

@@ -150,7 +150,7 @@ def evaluation_rows(history: History, evaluation: Evaluation) -> list[tuple[str,
         rows += [
             (f"agent, final loss after {n} points (sum over the pool)", f"{mse[-1] * scale:.4g}"),
             ("agent, best over the trajectory (published convention)", f"{mse.min() * scale:.4g}"),
-            ("agent, final NMSE on unmeasured places (1 = mean spectrum)",
+            ("agent, final NMSE where unmeasured (1 = mean spectrum)",
              f"{evaluation.final_unmeasured / evaluation.unmeasured_floor:.3f}"),
         ]  # fmt: skip
     rows += [
@@ -304,7 +304,9 @@ def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> 
         len(history.observations), evaluation.same_points / unit, "D", color=ACCENT, ms=5, mfc="none",
         label="ridge on the agent's points",
     )  # fmt: skip
-    axes.legend(fontsize=7)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.5 * (high - low))  # room for the legend
+    axes.legend(fontsize=7, loc="upper right")
     return None
 
 
