@@ -7,18 +7,20 @@ difference to it is what curiosity brings. Points are measured by looking them u
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from agents.pool import make_pool
-from agents.protocols import Context, Observation
+from agents.protocols import Config, Context, Observation, Pool
 from agents.registry import build
 from curio_plans.floors import mean_spectrum_mse, ridge_on_random_points
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "paper-latent": {},
     "with the options of the authors' code": {
         "start": "random", "choice": "best-ten", "random_probability": 0.1, "error_target": "before+after",
@@ -27,7 +29,7 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def explore(pool, truth, points, config):
+def explore(pool: Pool, truth: NDArray[np.float64], points: int, config: Config) -> NDArray[np.float64]:
     """Return the loss after each point from the first training on, shape (points − initial + 1,)."""
     agent = build(config)
     agent.ingest(pool)
