@@ -1,0 +1,92 @@
+"""What all commands share: the application, consoles, options, errors in one line, opening a storage."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help=(
+        "Let a microscope follow its curiosity.\n\n"
+        "[bold]curio run[/] takes an image, then asks an agent again and again where to measure the next spectrum. "
+        "Everything is kept as Bluesky documents: [bold]curio runs[/] lists them, [bold]curio show[/] draws one, "
+        "[bold]curio replay[/] checks that the agent decides the same again."
+    ),
+)
+console = Console()
+errors = Console(stderr=True)
+
+Data = Annotated[
+    Path, typer.Option(help="Directory where runs are kept.", envvar="CURIO_DATA", show_default="./curio-data")
+]
+Tiled = Annotated[
+    str | None,
+    typer.Option(help="Address of a Tiled server to write to; default: a catalog in the data directory.",
+                 envvar="CURIO_TILED_URI"),
+]  # fmt: skip
+Key = Annotated[str | None, typer.Option(help="API key of that server.", envvar="CURIO_TILED_API_KEY")]
+Uid = Annotated[str, typer.Argument(help="A run's uid, the beginning of it, or the word latest.")]
+DATA = Path("curio-data")
+
+
+def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Tell what was wrong with the input in one message, without a traceback, and exit with 2."""
+
+    @functools.wraps(command)
+    def told(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ValueError, LookupError, OSError) as error:
+            errors.print(
+                f"[bold red]error:[/] {type(error).__name__}: " if not str(error) else "[bold red]error:[/] ", end=""
+            )
+            errors.print(str(error), markup=False, highlight=False)
+            raise typer.Exit(2) from error
+
+    return told
+
+
+def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exist: bool = False) -> Any:
+    """Open the storage that the options name; with `must_exist` its directory is not made.
+
+    Raises
+    ------
+    ValueError
+        If the directory must exist and does not.
+    """
+    from curio_plans.storage import Storage
+
+    if must_exist and tiled is None and not data.exists():
+        raise ValueError(f"there are no runs in {data}: no such directory; choose another with --data")
+    if tiled is not None:
+        return Storage.remote(tiled, api_key, data)
+    return Storage.local(data)
+
+
+def report_run(documents: Any, path: Path | None) -> None:
+    """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well."""
+    from curio_plans import report
+    from curio_plans.documents import History
+
+    history = History(documents)
+    table = Table(box=None, show_header=False)
+    for label, text in report.summary(history).items():
+        table.add_row(f"[bold]{label}[/]", text)
+    console.print(table)
+    if path is None or history.frame is None:
+        return
+    with console.status("comparing with simple methods"):
+        evaluation = report.evaluate(history)
+    if evaluation is not None:
+        losses = Table("loss (sum over the pool of spectral MSE)", "", box=None)
+        for label, number in report.evaluation_rows(history, evaluation):
+            losses.add_row(label, number)
+        console.print(losses)
+    console.print(f"figure: {report.save_figure(history, path, evaluation)}", soft_wrap=True)

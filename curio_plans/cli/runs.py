@@ -1,0 +1,82 @@
+"""Commands about stored runs: runs, show, replay, serve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from curio_plans.cli.common import DATA, Data, Key, Tiled, Uid, app, console, open_storage, report_run, tell_errors
+
+
+@app.command()
+@tell_errors
+def runs(
+    data: Data = DATA,
+    tiled: Tiled = None,
+    api_key: Key = None,
+    limit: Annotated[int, typer.Option(help="Show so many, newest first.", min=1)] = 20,
+) -> None:
+    """List the stored runs, newest first."""
+    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+        table = Table("uid", "time", "plan", "agent", "points", "status", box=None)
+        for found in storage.runs()[:limit]:
+            when = f"{found.time:%Y-%m-%d %H:%M:%S}"
+            points = "" if found.points is None else str(found.points)
+            table.add_row(
+                found.uid[:8], when, found.plan_name, found.agent or "", points, found.exit_status or "no stop"
+            )
+    console.print(table)
+
+
+@app.command()
+@tell_errors
+def show(
+    uid: Uid = "latest",
+    data: Data = DATA,
+    tiled: Tiled = None,
+    api_key: Key = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to put the figure.", show_default="figures/ in the data directory")
+    ] = None,
+) -> None:
+    """Summarise a run and draw it."""
+    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+        uid = storage.resolve(uid)
+        documents = storage.documents(uid)
+    report_run(documents, output or data / "figures" / f"{uid}.png")
+
+
+@app.command()
+@tell_errors
+def replay(uid: Uid = "latest", data: Data = DATA, tiled: Tiled = None, api_key: Key = None) -> None:
+    """Let the stored agent decide again, and compare.
+
+    The agent is rebuilt from the start document alone and fed the stored events. Exits with 1 if a decision differs.
+    """
+    from agents.registry import build
+    from curio_plans.replay import verify
+
+    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+        documents = storage.documents(storage.resolve(uid))
+    with console.status("replaying") as status:
+        verdict = verify(documents, build, lambda done, total: status.update(f"decision {done} of {total}"))
+    console.print(str(verdict), markup=False, highlight=False, style="green" if verdict.identical else "red")
+    if not verdict.identical:
+        raise typer.Exit(1)
+
+
+@app.command()
+@tell_errors
+def serve(
+    data: Data = DATA,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
+    api_key: Annotated[
+        str | None, typer.Option(help="Key to ask for.", show_default="made once, kept in the data directory")
+    ] = None,
+) -> None:
+    """Serve the stored runs over HTTP, with Tiled's web page, until Ctrl-C."""
+    from curio_plans.server import serve as serve_directory
+
+    serve_directory(data, host=host, port=port, api_key=api_key)
