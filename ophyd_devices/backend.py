@@ -49,6 +49,8 @@ class Spectroscopy:
         The axis where it cannot be chosen (a recorded sample); None where the bias waveform is the axis.
     on_field : bool
         Whether a loop measured with the bias applied comes with each spectrum.
+    full_scale : (low, high) or None
+        The range of the detector in `unit`; a value at one of its ends is saturated. None where it is not known.
     """
 
     quantity: str
@@ -57,6 +59,7 @@ class Spectroscopy:
     axis_unit: str
     axis: NDArray[np.float64] | None = None
     on_field: bool = False
+    full_scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,13 @@ class Loop:
         The quantity of :class:`Spectroscopy`; for a ferroelectric the off-field loop.
     on_field : (K,) float64 or None
         The loop measured with the bias applied, where the instrument has it.
+    resonance : float
+        The fraction of steps, 0…1, at which the contact resonance was found; 1 where the instrument does not look.
     """
 
     spectrum: NDArray[np.float64]
     on_field: NDArray[np.float64] | None = None
+    resonance: float = 1.0
 
 
 @runtime_checkable
@@ -144,6 +150,18 @@ class AfmBackend(Protocol):
 
     def in_contact(self) -> bool:
         """Return whether the tip touches the surface."""
+        ...
+
+    def force(self) -> float:
+        """Return the force that is measured on the tip; 0 off the surface."""
+        ...
+
+    def keep_alive(self, seconds: float) -> None:
+        """Promise another call within `seconds`; 0 takes the promise back.
+
+        When it is broken, because the process that drives the instrument died, the controller withdraws by itself. A
+        controller that lives in that process has nothing to do here.
+        """
         ...
 
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:

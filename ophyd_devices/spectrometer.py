@@ -55,6 +55,10 @@ class Spectrometer(Device):
     on_field = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
     height = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Largest minus smallest value of the spectrum.")
     snr = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Signal to noise, see signal_to_noise.")
+    resonance = Cpt(
+        TypedSignal, writable=False, kind=Kind.normal, doc="Fraction of steps where the resonance was found."
+    )
+    saturated = Cpt(TypedSignal, writable=False, kind=Kind.normal, doc="Fraction of steps at an end of the full scale.")
     time = Cpt(TypedSignal, units="s", writable=False, kind=Kind.normal, doc="Instrument time after the spectrum.")
     amplitude = Cpt(TypedSignal, value=8.0, units="V", kind=Kind.config)
     steps_per_cycle = Cpt(StepsSignal, dtype="<i8", value=32, limits=(8, 4096), kind=Kind.config)
@@ -91,6 +95,7 @@ class Spectrometer(Device):
     def trigger(self) -> DeviceStatus:
         """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis."""
         backend, axis, dwell = self._link.backend, self.axis.get(), self.dwell.get()
+        full_scale = backend.info.spectroscopy.full_scale
 
         def measure() -> None:
             loop = backend.spectrum(axis, dwell)
@@ -104,6 +109,8 @@ class Spectrometer(Device):
                 self.on_field.publish(loop.on_field)
             self.height.publish(float(np.ptp(spectrum)))
             self.snr.publish(signal_to_noise(spectrum))
+            self.resonance.publish(float(loop.resonance))
+            self.saturated.publish(saturation(spectrum, full_scale))
             self.time.publish(backend.time())
 
         return self._link.submit(DeviceStatus(self), measure)
@@ -136,3 +143,23 @@ def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
         return 0.0
     noise = 1.4826 * float(np.median(np.abs(np.diff(spectrum, n=2)))) / np.sqrt(6)
     return float(np.std(spectrum)) / noise if noise > 0 else float("inf")
+
+
+def saturation(spectrum: NDArray[np.float64], full_scale: tuple[float, float] | None) -> float:
+    """Return the fraction of a spectrum's values at or beyond an end of the detector's range.
+
+    Parameters
+    ----------
+    spectrum : (K,) float64
+    full_scale : (low, high) or None
+        The range of the detector in the unit of the spectrum; None where it is not known.
+
+    Returns
+    -------
+    float
+        0…1; 0 where the range is not known. NaN counts as not saturated.
+    """
+    if full_scale is None:
+        return 0.0
+    low, high = full_scale
+    return float(((spectrum <= low) | (spectrum >= high)).mean())

@@ -142,6 +142,13 @@ class TwinBackend:
         """Return whether the tip touches the surface."""
         return self._setpoint is not None
 
+    def force(self) -> float:
+        """Return the setpoint in nN; 0 off the surface."""
+        return 0.0 if self._setpoint is None else self._setpoint
+
+    def keep_alive(self, seconds: float) -> None:
+        """Do nothing: the twin lives and dies with the process that drives it."""
+
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
         """Image `area`; return (C, ny, nx), row 0 at y_min.
 
