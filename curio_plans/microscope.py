@@ -25,6 +25,8 @@ class Spectrometer(Readable, Triggerable, Protocol):
     """Takes spectra (K,) at the present position."""
 
     axis: Any
+    steps_per_cycle: Any
+    cycles: Any
 
 
 class Reference(Readable, Triggerable, Protocol):

@@ -1,5 +1,6 @@
 """A Bluesky status for work that runs in a thread."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Self
@@ -46,3 +47,17 @@ class FutureStatus:
     def add_callback(self, callback: Callable[[Any], None]) -> None:
         """Call ``callback(status)`` when the work has ended; at once if it has."""
         self._future.add_done_callback(lambda _: callback(self))
+
+
+def in_thread(work: Callable[[], Any], name: str) -> FutureStatus:
+    """Do `work` in a daemon thread of its own; the status follows it."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001  whatever it raises belongs to the status
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return FutureStatus(future)

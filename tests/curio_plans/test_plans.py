@@ -158,15 +158,15 @@ def test_a_simulated_plan_visits_the_corners_of_the_pool(afm, wanderer):
 
 
 def test_a_plan_is_replaced_in_one_step(afm, engine, documents, wanderer):
-    def twice(afm, position, also=()):
-        yield from stubs.take_spectrum(afm, position, also)
-        return (yield from bps.null())
+    def slowly(afm, position, also=(), *, judge=None):
+        yield from bps.sleep(0.01)
+        return (yield from stubs.take_spectrum(afm, position, also, judge=judge))
 
-    engine(wander(afm, wanderer, points=2, measure=twice))
+    engine(wander(afm, wanderer, points=2, measure=slowly))
     assert streams(documents)["primary"] == 2
 
 
-def failing_step(afm, position, also=()):
+def failing_step(afm, position, also=(), *, judge=None):
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
     raise RuntimeError("the step failed")
