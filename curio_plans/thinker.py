@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Context, Question, Record, Report, Suggestion
+from agents.protocols import Agent, Answer, Context, Question, Record, Report, Suggestion
 from curio_plans.documents import DECISION, MAP, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus
@@ -90,11 +90,12 @@ class Thinker:
     def set(self, number: int) -> FutureStatus:
         """Start thinking about decision `number` with everything observed so far, unless that has begun already.
 
-        A thought that ended in a question is thought again when something new has come: the answer.
+        A thought that ended in a question is thought again when the answer has come.
         """
         self.check_value(number)
         self._number = number
-        if number not in self._thoughts or (self.question is not None and self._ingested < len(self.history.records)):
+        answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
+        if number not in self._thoughts or (answered and self.question is not None):
             self._remember(number, self.think(decide=True))
         return FutureStatus(self._thoughts[number])
 

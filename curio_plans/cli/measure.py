@@ -1,10 +1,12 @@
 """Commands that measure: run; and agents, those who can decide."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.prompt import Prompt
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
@@ -38,6 +40,20 @@ def run(
         list[str] | None,
         typer.Option(
             "--option", "-o", help="An option of the agent, name=value; repeat it for more.", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a good spectrum is and what to do with a bad one, e.g. min_snr=3 or policy=skip; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="When to image again and correct the drift, e.g. every_points=10 or every_minutes=5; repeatable.",
+            metavar="NAME=VALUE",
         ),
     ] = None,
     lookahead: Annotated[
@@ -80,6 +96,7 @@ def run(
         arguments = {
             "agent": config, "points": points, "build": build,
             "window": window, "stride": stride, "lookahead": lookahead,
+            "quality": _named("--quality", quality), "drift": _named("--drift", drift) or None,
         }  # fmt: skip
         _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
@@ -107,10 +124,16 @@ def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str])
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    for pair in pairs:
+    return chosen | _named("--option", pairs)
+
+
+def _named(option: str, pairs: list[str] | None) -> dict[str, Any]:
+    """Return the values of a repeatable option name=value."""
+    chosen = {}
+    for pair in pairs or []:
         name, found, value = pair.partition("=")
         if not found:
-            raise ValueError(f"expected --option name=value, got {pair!r}")
+            raise ValueError(f"expected {option} name=value, got {pair!r}")
         chosen[name] = _value(value)
     return chosen
 
@@ -128,8 +151,8 @@ def _measure(
     from bluesky import RunEngine
     from bluesky.preprocessors import SupplementalData
     from bluesky.simulators import check_limits
-    from bluesky.utils import RunEngineInterrupted
 
+    from curio_plans.desk import Desk
     from curio_plans.live import LiveView
     from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
@@ -144,20 +167,36 @@ def _measure(
         engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
         started: list[str] = []
         engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
-        interrupted = False
+        desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
         with LiveView(console) as view:
             engine.subscribe(view)
             engine.waiting_hook = view.waiting
-            try:
-                engine(curiosity(afm, **arguments))
-            except RunEngineInterrupted:
-                engine.abort("interrupted at the terminal")
-                interrupted = True
+            interrupted = not _finished(engine, curiosity(afm, **arguments, ask=desk.ask), desk, view)
         documents = storage.documents(started[-1])
         report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
         _tell_where(started[-1], data, tiled)
         if interrupted:
             raise typer.Exit(130)
+
+
+def _finished(engine: Any, plan: Any, desk: Any, view: Any) -> bool:
+    """Run a plan and answer its questions; abort it at Ctrl-C. Tell whether it came to its end."""
+    from bluesky.utils import RunEngineInterrupted
+
+    proceed = functools.partial(engine, plan)
+    while True:
+        try:
+            proceed()
+        except RunEngineInterrupted:
+            if desk.question is None:
+                engine.abort("interrupted at the terminal")
+                return False
+            view.pause()
+            desk.answer(Prompt.ask("your answer", choices=list(desk.question.choices), console=console))
+            view.go_on()
+            proceed = engine.resume
+        else:
+            return True
 
 
 def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
