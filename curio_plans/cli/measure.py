@@ -60,6 +60,9 @@ def run(
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
     real_time: Annotated[bool, typer.Option(help="Let simulated actions take their real time.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every step with its time; nothing moves and nothing is kept.")
+    ] = False,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -98,7 +101,10 @@ def run(
             "window": window, "stride": stride, "lookahead": lookahead,
             "quality": _named("--quality", quality), "drift": _named("--drift", drift) or None,
         }  # fmt: skip
-        _measure(afm, arguments, data, tiled, api_key, figure)
+        if dry_run:
+            _rehearse(afm, arguments)
+        else:
+            _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
         afm.close()
 
@@ -177,6 +183,28 @@ def _measure(
         _tell_where(started[-1], data, tiled)
         if interrupted:
             raise typer.Exit(130)
+
+
+def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:
+    from bluesky.simulators import check_limits
+
+    from curio_plans.plans import curiosity
+    from curio_plans.rehearsal import rehearse
+
+    check_limits(curiosity(afm, **arguments))
+    steps = rehearse(curiosity(afm, **arguments), afm)
+    for step in steps:
+        console.print(f"{_clock(step.start)}  {step.text}", highlight=False)
+    console.print(
+        f"{_clock(steps[-1].start + steps[-1].duration)}  end – at most, as ways are taken from corner to corner; "
+        "thinking, bad spectra and drift by the clock not counted"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}"
 
 
 def _finished(engine: Any, plan: Any, desk: Any, view: Any) -> bool:
