@@ -130,9 +130,10 @@ class LiveView:
         self._points.update(self._point, completed=number)
         observation, decision = history.observations[-1], history.decisions[number - 1]
         x, y = observation.position
+        nmse = decision.map_mse / self._floor if self._floor > 0 else float("nan")
         row = (
             f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "
-            f"{np.ptp(observation.spectrum):>9.3g} {_number(decision.map_mse / self._floor, '6.3f')} "
+            f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} "
             f"{decision.think_time:>6.2f} s"
         )
         self.console.print(row, highlight=False)

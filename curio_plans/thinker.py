@@ -5,9 +5,10 @@ starts the decision of that number and returns a Status. It is idempotent: asked
 plan looks ahead, or because the RunEngine repeats messages after a pause – it returns the thought it already has.
 """
 
+import functools
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from agents.protocols import Agent, Answer, Context, Question, Record, Report, Suggestion
 from curio_plans.documents import DECISION, MAP, History
 from curio_plans.notes import Readings
-from curio_plans.status import FutureStatus
+from curio_plans.status import FutureStatus, Worker
 
 
 class ThinkingError(RuntimeError):
@@ -62,7 +63,7 @@ class Thinker:
         self.maps = Maps(self)
         self._budget = budget
         self._ingested = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Worker | None = None
         self._thoughts: dict[int, Future[Thought]] = {}
         self._number = -1
 
@@ -72,13 +73,13 @@ class Thinker:
 
     def stage(self) -> list[Any]:
         """Start the thinking thread."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="thinking")
+        self._thread = Worker("thinking")
         return [self]
 
     def unstage(self) -> list[Any]:
         """End the thinking thread; a thought that is under way is not waited for."""
         if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.close()
             self._thread = None
         return [self]
 
@@ -114,7 +115,7 @@ class Thinker:
         measured = [observation.index for observation in self.history.observations]
         last = self.history.observation_uids[-1] if measured else ""
         context = self.history.context(records, len(self.history.decisions))
-        return self._thread.submit(self._think, new, context, records, measured, last, decide)
+        return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
 
     def predicted_error(self) -> NDArray[np.float32] | None:
         """Return the error that the agent expected over the pool at its last decision, if it has such a map."""
@@ -183,7 +184,7 @@ class Thinker:
         return {"fields": [f"{self.name}_score"]}
 
     def _think(
-        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, decide: bool
+        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, *, decide: bool
     ) -> Thought:
         started = time.perf_counter()
         self.agent.ingest(*new)
