@@ -2,6 +2,8 @@
 
 import functools
 import json
+import logging
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,15 +157,18 @@ def _measure(
     afm: Any, arguments: dict[str, Any], data: Path, tiled: str | None, api_key: str | None, figure: bool
 ) -> None:
     from bluesky import RunEngine
+    from bluesky.callbacks.core import make_callback_safe
     from bluesky.preprocessors import SupplementalData
     from bluesky.simulators import check_limits
 
     from curio_plans.desk import Desk
+    from curio_plans.interrupt import PauseAtOnce
     from curio_plans.live import LiveView
     from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
-    engine = RunEngine({})
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what went wrong is told once, in our own words
+    engine = RunEngine({}, context_managers=[PauseAtOnce])
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
@@ -175,12 +180,15 @@ def _measure(
         engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
         desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
         with LiveView(console) as view:
-            engine.subscribe(view)
+            engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
             engine.waiting_hook = view.waiting
             interrupted = not _finished(engine, curiosity(afm, **arguments, ask=desk.ask), desk, view)
-        documents = storage.documents(started[-1])
-        report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
-        _tell_where(started[-1], data, tiled)
+        if started:
+            if interrupted:
+                console.print("[yellow]interrupted; what was measured is kept[/]")
+            path = data / "figures" / f"{started[-1]}.png" if figure and not interrupted else None
+            report_run(storage.documents(started[-1]), path)
+            _tell_where(started[-1], data, tiled)
         if interrupted:
             raise typer.Exit(130)
 
@@ -228,7 +236,7 @@ def _finished(engine: Any, plan: Any, desk: Any, view: Any) -> bool:
 
 
 def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
-    where = f" --data {data}" if data != DATA else ""
+    where = f" --data {shlex.quote(str(data))}" if data != DATA else ""
     console.print(f"data:   {tiled or data.resolve()}", soft_wrap=True, highlight=False)
     if tiled is None:
         console.print("python: from curio_plans.storage import Storage", highlight=False)
