@@ -24,6 +24,11 @@ def run(
     extent: Annotated[
         float | None, typer.Option(help="Width in nm of a sample file that has no extent_nm; else 1 px counts as 1 nm.")
     ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(help="Array of the sample file that is the spectral axis.", show_default="axis, else the steps"),
+    ] = None,
+    axis_unit: Annotated[str | None, typer.Option(help="Its unit, where the file does not tell.")] = None,
     agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "paper-latent",
     points: Annotated[int, typer.Option(help="Spectra in total, initial ones included.")] = 100,
     initial: Annotated[
@@ -86,18 +91,25 @@ def run(
 
     config = configure(agent, **_agent_options(agent, seed, initial, option or []))
     if sample is None:
-        if extent is not None:
-            raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
+        if (extent, axis, axis_unit) != (None, None, None):
+            raise ValueError(
+                "--extent and --axis belong to a measured sample; give --sample as well, or leave them out"
+            )
         backend = make_backend("twin", seed=seed, real_time=real_time)
     else:
-        backend = make_backend("recorded", path=sample, extent_nm=extent, real_time=real_time)
+        backend = make_backend(
+            "recorded", path=sample, extent_nm=extent, axis=axis, axis_unit=axis_unit, real_time=real_time
+        )
     afm = AFM(backend, name="afm")
     try:
         if pixels is not None or sample is None:
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        if "assumed" in str(backend.describe()["sample"].get("extent_source", "")):
+        origin = backend.describe()["sample"]
+        if "assumed" in str(origin.get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
+        if origin.get("possible_axes"):
+            console.print(f"[yellow]the sample file has no axis; use --axis {'|'.join(origin['possible_axes'])}?[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
             "window": window, "stride": stride, "lookahead": lookahead,

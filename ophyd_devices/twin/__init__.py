@@ -46,7 +46,13 @@ def twin(
     return TwinBackend(Ferroelectric(seed, extent_nm, pixels), SimulatedClock(real_time), seed)
 
 
-def recorded(path: str | Path, extent_nm: Extent | None = None, real_time: bool = False) -> TwinBackend:
+def recorded(
+    path: str | Path,
+    extent_nm: Extent | None = None,
+    real_time: bool = False,
+    axis: str | None = None,
+    axis_unit: str | None = None,
+) -> TwinBackend:
     """Return a simulated microscope over a recorded sample; see :func:`load_recorded`.
 
     There is no seed: what was recorded has its noise already.
@@ -56,4 +62,5 @@ def recorded(path: str | Path, extent_nm: Extent | None = None, real_time: bool 
     SampleError
         If the file is not a recorded sample.
     """
-    return TwinBackend(load_recorded(path, extent_nm), SimulatedClock(real_time))
+    sample = load_recorded(path, extent_nm, axis=axis, axis_unit=axis_unit)
+    return TwinBackend(sample, SimulatedClock(real_time))
