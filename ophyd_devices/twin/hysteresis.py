@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 HYSTERONS = 64
 """Hysterons a position; the state is resolved to 2/64 (engineering guess: well below the noise of a loop)."""
@@ -47,51 +48,63 @@ def remanent_state(
         The state, -1 … 1.
     """
     up = HYSTERONS * (1 + start[:, None]) / 2 >= _RANK + 0.5  # (N, M), the softest first
-    sign = np.where(bias > 0, 1.0, -1.0)
-    # Hysterons are sorted by hardness, so a step switches the first ones: as many as have c_m ≤ ±(bias - imprint).
-    excess = (sign * (bias - imprint[:, None]) - half_width[:, None]) / spread[:, None]
-    switched = np.floor(HYSTERONS / (1 + np.exp(-np.clip(excess, -50, 50))) + 0.5).astype(np.intp)
-    switched[:, np.abs(bias) < STABLE_BIAS] = 0
-
-    count = np.empty(switched.shape)
-    turns = np.flatnonzero(np.diff(sign)) + 1
+    # A step switches the softest hysterons, all of the share that it reaches.
+    switched = np.floor(HYSTERONS * _reached(bias, imprint, half_width, spread) + 0.5).astype(np.intp)
+    sign = bias > 0
+    count, rows = np.empty(switched.shape), np.arange(len(up))[:, None]
+    turns = np.flatnonzero(sign[1:] != sign[:-1]) + 1
     for first, last in zip([0, *turns], [*turns, len(bias)], strict=True):
         # While the bias keeps its sign, the first hysterons of the largest step so far agree, the others stay.
         agree = np.maximum.accumulate(switched[:, first:last], axis=1)
         harder = np.zeros((len(up), HYSTERONS + 1), dtype=np.intp)
-        harder[:, :-1] = np.cumsum(up[:, ::-1], axis=1)[:, ::-1]  # how many of [m, M) are up
-        is_up = sign[first] > 0
-        count[:, first:last] = np.take_along_axis(harder, agree, axis=1) + (agree if is_up else 0)
-        up = np.where(agree[:, -1:] > _ORDER, is_up, up)
+        np.cumsum(up[:, ::-1], axis=1, out=harder[:, 1:])  # how many of the last 0, 1, … M are up
+        count[:, first:last] = harder[rows, HYSTERONS - agree] + agree * sign[first]
+        up = np.where(agree[:, -1:] > _ORDER, sign[first], up)
     return 2 * count / HYSTERONS - 1
 
 
-def resolved(state: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the state that hysterons take for `state`: the nearest multiple of 2/64."""
-    count = np.clip(np.floor(HYSTERONS * (1 + state) / 2 + 0.5), 0, HYSTERONS)
-    nearest: NDArray[np.float64] = 2 * count / HYSTERONS - 1
-    return nearest
+def final_state(
+    bias: NDArray[np.float64],
+    imprint: NDArray[np.float64],
+    half_width: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    start: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the state after a whole waveform, as :func:`remanent_state` with infinitely many hysterons.
 
-
-def lasting(bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the few steps of a waveform that decide its final state.
-
-    A larger step of the same sign undoes what an earlier one did (the wiping-out property of the Preisach model), so
-    only those count that no later one of their sign reaches.
+    Only the extreme of each half cycle counts, and of what it reaches only what no later one reaches: the wiping-out
+    property of the Preisach model.
 
     Parameters
     ----------
-    bias : (K,) float64
+    bias, imprint, half_width, spread, start
+        As for :func:`remanent_state`.
 
     Returns
     -------
-    (≤ K,) float64
-        For a triangle wave the two extremes of its last cycle; empty where the bias is zero.
+    (N,) float64
+        The state, -1 … 1; exactly `start` where nothing switches.
     """
-    runs = np.split(bias, np.flatnonzero(np.diff(bias > 0)) + 1)
-    extremes = np.array([run[np.abs(run).argmax()] for run in runs])
-    counts = np.zeros(len(extremes), dtype=bool)
-    for swing in (np.maximum(extremes, 0), np.maximum(-extremes, 0)):
-        later = np.append(np.maximum.accumulate(swing[::-1])[::-1][1:], 0.0)
-        counts |= swing > later
-    return extremes[counts]
+    half_cycles = np.split(bias, np.flatnonzero(np.diff(bias > 0)) + 1)
+    extremes = np.array([half_cycle[np.abs(half_cycle).argmax()] for half_cycle in half_cycles])
+    reached = _reached(extremes, imprint, half_width, spread)
+    decided, state = np.zeros(len(imprint)), np.zeros(len(imprint))
+    for extreme, reach in zip(extremes[::-1], reached.T[::-1], strict=True):
+        state += np.sign(extreme) * np.maximum(reach - decided, 0)
+        decided = np.maximum(decided, reach)
+    after: NDArray[np.float64] = state + (1 - decided) * start
+    return after
+
+
+def _reached(
+    bias: NDArray[np.float64],
+    imprint: NDArray[np.float64],
+    half_width: NDArray[np.float64],
+    spread: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the share of hysterons (N, K) whose threshold a bias reaches: those with c ≤ ±(bias - imprint)."""
+    excess = np.where(bias > 0, bias - imprint[:, None], imprint[:, None] - bias) - half_width[:, None]
+    share: NDArray[np.float64] = expit(excess / spread[:, None])
+    # Far below its thresholds nothing switches at all, and zero bias never changes the state.
+    share[(share < 0.5 / HYSTERONS) | (np.abs(bias) < STABLE_BIAS)] = 0
+    return share

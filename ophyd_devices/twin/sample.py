@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from ophyd_devices.backend import Area, Channel, Spectroscopy
 from ophyd_devices.twin.domains import GRID_NM, Map, grow, random_field
-from ophyd_devices.twin.hysteresis import lasting, remanent_state, resolved
+from ophyd_devices.twin.hysteresis import final_state, remanent_state
 from ophyd_devices.twin.topography import broaden, lag
 
 Spectra = tuple[NDArray[np.float64], NDArray[np.float64] | None]
@@ -212,9 +212,8 @@ class Ferroelectric:
         noise = 1 + 0.5 * np.maximum(wall, defect)
         field = random_field(rng, shape, TROUBLE_NM)
         troubled = field > np.quantile(field, 1 - TROUBLED_SHARE)
-        self._hysteresis = np.stack([imprint, np.clip(half_width, 1.0, None), spread])
-        self._local = np.concatenate([self._hysteresis, [self._height, self._offset, noise]])
-        self._trouble = 0.5 + 0.5 * troubled / TROUBLED_SHARE  # 1 on average
+        self._local = np.stack([imprint, np.clip(half_width, 1.0, None), spread, self._height, self._offset, noise])
+        self._risk = np.stack([self._height, 0.5 + 0.5 * troubled / TROUBLED_SHARE])  # which is 1 on average
 
     def frame(
         self,
@@ -238,7 +237,8 @@ class Ferroelectric:
         if condition.blur > 0:
             response = gaussian_filter(response, condition.blur / GRID_NM)
         surface = broaden(self._topography, condition.tip_radius)
-        topography, polarisation = _interpolate(np.stack([surface, response]), grid.reshape(-1, 2)).reshape(2, ny, nx)
+        stencil = _stencil(self._state.shape, grid.reshape(-1, 2))
+        topography, polarisation = _at(np.stack([surface, response]), stencil).reshape(2, ny, nx)
         topography = lag(topography, condition.lag)
         quadrature = np.zeros_like(polarisation)
         if rng is not None:
@@ -258,9 +258,10 @@ class Ferroelectric:
         condition: Condition = AS_NEW,
     ) -> Spectra:
         """Return off-field and on-field loops (N, K) in a.u., each starting from the state that is there."""
-        imprint, half_width, spread, height, offset, noise = _interpolate(self._local, positions)
+        stencil = _stencil(self._state.shape, positions)
+        imprint, half_width, spread, height, offset, noise = _at(self._local, stencil)
         there = self._state if condition.state is None else condition.state
-        state = remanent_state(bias, imprint, half_width, spread, _interpolate(there[None], positions)[0])
+        state = remanent_state(bias, imprint, half_width, spread, _at(there[None], stencil)[0])
         off = condition.gain * (offset[:, None] + height[:, None] * (state + SATURATION_SLOPE * bias))
         on = off + ELECTROSTATIC_SLOPE * bias + ELECTROSTATIC_OFFSET
         if rng is not None:
@@ -275,13 +276,10 @@ class Ferroelectric:
         """Return a copy of the orientation that no loop has touched, -1 … 1, for :attr:`Condition.state`."""
         return self._state.copy()
 
-    def height_at(self, position: tuple[float, float]) -> float:
-        """Return half the height of the loop at a position, a.u."""
-        return float(_interpolate(self._height[None], np.array([position]))[0, 0])
-
-    def trouble_at(self, position: tuple[float, float]) -> float:
-        """Return how much likelier than on average a loop goes wrong at a position."""
-        return float(_interpolate(self._trouble[None], np.array([position]))[0, 0])
+    def height_and_trouble(self, position: tuple[float, float]) -> tuple[float, float]:
+        """Return half the height of the loop at a position, a.u., and how much likelier than usual it goes wrong."""
+        height, trouble = _at(self._risk, _stencil(self._state.shape, np.array([position])))
+        return float(height[0]), float(trouble[0])
 
     def written(
         self, position: tuple[float, float], bias: NDArray[np.float64], reach: float, state: Map
@@ -318,17 +316,11 @@ class Ferroelectric:
         )
         where = slice(first_row, last_row), slice(first_column, last_column)
         before = state[where]
-        extremes = lasting(bias)
-        if before.size == 0 or len(extremes) == 0:
-            return where, before
         rows, columns = np.ogrid[where]
         squared = ((rows - row) ** 2 + (columns - column) ** 2) * (GRID_NM / reach) ** 2
-        weaker = ((1 + squared) ** 1.5).ravel()  # a weaker bias on the same film is the same bias on a harder film
-        imprint, half_width, spread = weaker * self._hysteresis[(slice(None), *where)].reshape(3, -1)
-        after = remanent_state(extremes, imprint, half_width, spread, before.ravel())[:, -1]
-        # What the loop does not switch stays exactly as it was.
-        unmoved = after == resolved(before.ravel())
-        return where, np.where(unmoved, before.ravel(), after).reshape(before.shape)
+        # A weaker bias on a film is the same bias on a harder film.
+        imprint, half_width, spread = ((1 + squared) ** 1.5 * self._local[(slice(0, 3), *where)]).reshape(3, -1)
+        return where, final_state(bias, imprint, half_width, spread, before.ravel()).reshape(before.shape)
 
     def describe(self) -> Mapping[str, Any]:
         """Return kind, seed and extent: they rebuild the sample."""
@@ -340,21 +332,28 @@ class Ferroelectric:
         }
 
 
-def _interpolate(maps: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate maps (M, ny, nx) linearly at `positions` (N, 2); returns (M, N). They are mirrored at their edges."""
-    parts = []
-    for size, coordinate in zip(maps.shape[1:], positions.T[::-1], strict=True):
-        mirrored = coordinate / GRID_NM % (2 * size)
-        index = np.clip(np.minimum(mirrored, 2 * size - mirrored) - 0.5, 0, size - 1)
-        below = np.minimum(index.astype(np.intp), size - 2)
-        parts.append((below, index - below))
-    (row, down), (column, right) = parts
-    flat = maps.reshape(len(maps), -1)
-    corner = row * maps.shape[2] + column
-    upper = flat[:, corner] * (1 - right) + flat[:, corner + 1] * right
-    corner += maps.shape[2]
-    lower = flat[:, corner] * (1 - right) + flat[:, corner + 1] * right
-    values: NDArray[np.float64] = upper * (1 - down) + lower * down
+Stencil = tuple[NDArray[np.intp], NDArray[np.float64]]
+"""Flat indices and weights (4, N) of the grid points around N positions."""
+
+
+def _stencil(shape: tuple[int, ...], positions: NDArray[np.float64]) -> Stencil:
+    """Return what interpolates maps of `shape` linearly at `positions` (N, 2); maps are mirrored at their edges."""
+    size = np.array(shape[::-1])
+    mirrored = positions / GRID_NM % (2 * size)
+    index = np.clip(np.minimum(mirrored, 2 * size - mirrored) - 0.5, 0, size - 1)
+    below = np.minimum(index.astype(np.intp), size - 2)
+    (column, row), (right, up) = below.T, (index - below).T
+    corner = row * shape[1] + column
+    return (
+        np.stack([corner, corner + 1, corner + shape[1], corner + shape[1] + 1]),
+        np.stack([(1 - right) * (1 - up), right * (1 - up), (1 - right) * up, right * up]),
+    )
+
+
+def _at(maps: NDArray[np.float64], stencil: Stencil) -> NDArray[np.float64]:
+    """Return the values (M, N) of maps (M, ny, nx) at the positions of a stencil."""
+    corners, weights = stencil
+    values: NDArray[np.float64] = np.einsum("mcn,cn->mn", maps.reshape(len(maps), -1)[:, corners], weights)
     return values
 
 

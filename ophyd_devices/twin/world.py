@@ -91,16 +91,13 @@ class World:
         """Return the loop at `place`, begun at `time`, and what completes it: the tip wears, the sample remembers."""
         here = self.true_position(place, time)
         noise, chance = stream(self._seed, self._measured), stream(self._seed, self._measured, _FLAW)
-        troubled = (
-            self._effects.bad_loops * self._film.trouble_at(here) if self._film and self._effects.bad_loops else 0
-        )
-        flaw = draw_flaw(troubled, chance)
+        height, trouble = self._film.height_and_trouble(here) if self._film and self._effects.bad_loops else (0.0, 0.0)
+        flaw = draw_flaw(self._effects.bad_loops * trouble, chance)
         applied = 0 * bias if flaw == "no switching" else bias
         off, on = self._sample.spectra(np.array([here]), applied, noise, self._condition())
         spectrum, on_field = off[0], None if on is None else on[0]
         lost = lose_resonance(flaw, len(bias), chance)
-        if self._film is not None and lost.any():
-            height = self._film.height_at(here)
+        if lost.any():
             for values in (spectrum, on_field):
                 if values is not None:
                     values[lost] = np.clip(outliers(int(lost.sum()), height, chance), *FULL_SCALE)

@@ -82,10 +82,10 @@ def test_the_on_field_loop_adds_a_line_in_the_bias(film, positions):
     assert np.ptp(on - off - 0.03 * bias) < 1e-12
 
 
-def test_a_small_waveform_does_not_switch_inside_domains(film, positions):
-    inside = positions[np.abs(polarisation_at(film, positions)) > 0.7]
+def test_a_small_waveform_does_not_switch_inside_domains(film, positions, loops):
+    inside = positions[np.abs(polarisation_at(film, positions)) > 0.45 * np.ptp(loops, axis=1)]
     assert len(inside) > 100
-    assert (np.ptp(film.spectra(inside, 1.0 * CYCLE)[0], axis=1) < 0.05).mean() > 0.9
+    assert (np.ptp(film.spectra(inside, 1.0 * CYCLE)[0], axis=1) < 0.05).mean() > 0.85
     assert (np.ptp(film.spectra(inside, 8.0 * CYCLE)[0], axis=1) > 0.5).mean() > 0.9
 
 
