@@ -96,7 +96,7 @@ class World:
         applied = 0 * bias if flaw == "no switching" else bias
         off, on = self._sample.spectra(np.array([here]), applied, noise, self._condition())
         spectrum, on_field = off[0], None if on is None else on[0]
-        lost = lose_resonance(flaw, len(bias), chance)
+        lost = lose_resonance(flaw, spectrum, height, chance)
         if lost.any():
             for values in (spectrum, on_field):
                 if values is not None:
