@@ -186,7 +186,7 @@ def draw(path: Path, samples: Path, world: list[Loop], seed: int) -> None:
     coarse, topography, later, written, worn = used_frames(seed)
 
     rng = np.random.default_rng(seed)
-    figure, axes = plt.subplots(3, 4, figsize=(12, 9), layout="constrained")
+    figure, axes = plt.subplots(3, 4, figsize=(12, 9.5), layout="constrained")
 
     def show(place: tuple[int, int], image: Array, title: str) -> None:
         low, high = np.percentile(image, [1, 99])
@@ -194,29 +194,28 @@ def draw(path: Path, samples: Path, world: list[Loop], seed: int) -> None:
         figure.colorbar(shown, ax=axes[place], shrink=0.8)
         axes[place].set(title=title, xticks=[], yticks=[])
 
-    show((0, 0), paper, "measured: polarisation, 49×49 px")
-    show((0, 1), beps, "measured: response at 0 V, 50×50 px")
-    show((1, 0), coarse, "twin: polarisation, 50×50 px")
-    show((1, 1), topography, "twin: topography / nm")
-    show((2, 0), later, "the same after 4 h of drift")
-    show((2, 1), written, "after 36 loops of ±8 V")
-    show((2, 2), worn, "after 2000 loops elsewhere")
+    show((0, 0), paper, "measured: polarisation\n49×49 px")
+    show((0, 1), beps, "measured: response at 0 V\n50×50 px, 2 µm")
+    show((1, 0), coarse, "twin: polarisation\n50×50 px, 2 µm")
+    show((1, 1), topography, "twin: topography / nm\n128×128 px")
+    show((2, 0), later, "twin: after 2 h of drift")
+    show((2, 1), written, "twin: after 36 loops of ±8 V")
+    show((2, 2), worn, "twin: after 2000 loops at the centre")
     turned = (np.arange(len(bias)) + bias.argmin()) % len(bias)
     closed = np.append(turned, turned[0])
     for row, (name, cube, wrong, spoilt) in enumerate([("measured", measured, bad, raw), ("twin", loops, lost, loops)]):
         height = remanence(cube, bias)
         usual = np.median(height[~wrong])
         switching = np.flatnonzero(~wrong & (height > 0.4 * usual))
-        good, poor = rng.choice(switching, 8, replace=False), rng.choice(np.flatnonzero(wrong), 5, replace=False)
+        good, poor = rng.choice(switching, 6, replace=False), rng.choice(np.flatnonzero(wrong), 5, replace=False)
         axes[row, 2].plot(bias[closed], (cube[good] / height[good, None])[:, closed].T, lw=1)
         axes[row, 2].set(title=f"{name}: good loops", ylabel="response / height", ylim=(-1.4, 1.4))
         axes[row, 3].plot(bias[closed], (spoilt[poor] / usual)[:, closed].T, lw=1)
         axes[row, 3].set(title=f"{name}: bad loops", yscale="symlog", ylim=(-300, 300))
-    up, down = zip(*(crossings(cube[~wrong], bias) for cube, wrong in ((measured, bad), (loops, lost))), strict=True)
-    for voltages in (down, up):
-        for values, colour in zip(voltages, ("tab:gray", "tab:blue"), strict=True):
-            axes[2, 3].hist(values, np.arange(-8.5, 8.6, 0.5), density=True, histtype="step", color=colour)
-    axes[2, 3].set(title="coercive voltages: measured, twin (blue)", yticks=[])
+        for voltages in crossings(cube[switching], bias):
+            colour = ("black", "tab:blue")[row]
+            axes[2, 3].hist(voltages, np.arange(-8.5, 8.6, 0.5), density=True, histtype="step", color=colour)
+    axes[2, 3].set(title="coercive voltages\ntwin (blue), measured (black)", yticks=[])
     for axis in (*axes[:2, 2:].ravel(), axes[2, 3]):
         axis.set(xlim=(-8.8, 8.8), xlabel="bias / V")
     figure.savefig(path, dpi=70)
@@ -235,7 +234,7 @@ def used_frames(seed: int) -> list[Array]:
         return backend
 
     new, drifted, written, worn = fresh(), fresh(), fresh(), fresh()
-    drifted.move(1000.0, 1000.0, 1000.0, 4 * 3600.0)
+    drifted.move(1000.0, 1000.0, 1000.0, 2 * 3600.0)
     bias = triangle(64)
     for x in np.linspace(250, 1750, 6):
         for y in np.linspace(250, 1750, 6):

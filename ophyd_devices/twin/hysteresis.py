@@ -10,6 +10,10 @@ HYSTERONS = 64
 STABLE_BIAS = 0.3
 """V below which no hysteron switches, so that zero bias never changes the state (engineering guess)."""
 
+HARD_TAIL = 2.0
+"""How much wider the harder half of the hysterons is spread: a loop switches fast and saturates slowly (chosen by eye
+beside measured loops)."""
+
 _ORDER = np.arange(HYSTERONS)
 # A golden-ratio sequence spreads the hysterons that start up over soft and hard ones alike.
 _RANK = np.argsort(np.argsort(_ORDER * 0.6180339887 % 1.0))
@@ -26,8 +30,9 @@ def remanent_state(
 
     Each position is an ensemble of bistable hysterons, a Preisach model (Preisach, Z. Phys. 94, 277 (1935)) with one
     hardness a hysteron. Hysteron m switches up at ``imprint + c_m`` and down at ``imprint - c_m``, where
-    ``c_m = half_width + spread · ln(q_m / (1 - q_m))`` are the quantiles of a logistic distribution,
-    ``q_m = (m + ½) / M``. The state is the share that is up less the share that is down.
+    ``c_m = half_width + spread · w · ln(q_m / (1 - q_m))`` are the quantiles ``q_m = (m + ½) / M`` of a logistic
+    distribution whose harder half is stretched: w = 2 above the median and 1 below. The
+    state is the share that is up less the share that is down.
 
     Parameters
     ----------
@@ -104,6 +109,7 @@ def _reached(
 ) -> NDArray[np.float64]:
     """Return the share of hysterons (N, K) whose threshold a bias reaches: those with c ≤ ±(bias - imprint)."""
     excess = np.where(bias > 0, bias - imprint[:, None], imprint[:, None] - bias) - half_width[:, None]
+    excess = np.where(excess > 0, excess / HARD_TAIL, excess)
     share: NDArray[np.float64] = expit(excess / spread[:, None])
     # Far below its thresholds nothing switches at all, and zero bias never changes the state.
     share[(share < 0.5 / HYSTERONS) | (np.abs(bias) < STABLE_BIAS)] = 0

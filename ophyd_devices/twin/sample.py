@@ -109,11 +109,11 @@ class Sample(Protocol):
 TOPOGRAPHY_NOISE_NM = 0.04  # engineering guess: a quiet contact-mode image
 LINE_NOISE_NM = 0.04  # offset from scan line to scan line, engineering guess
 LOCK_IN_NOISE = 0.025  # of each quadrature of the piezoresponse image, engineering guess
-SPECTRUM_NOISE = 0.011  # of the loop's height, with the terms below; measured BEPS loops of PbTiO3
-SPECTRUM_NOISE_SPREAD = 0.4  # log-normal, from point to point; the same source
+SPECTRUM_NOISE = 0.009  # of the loop's height, with the terms below; measured BEPS loops of PbTiO3
+SPECTRUM_NOISE_SPREAD = 0.35  # log-normal, from point to point; the same source
 SWITCHING_NOISE = 12.0  # times as much in a state of 0, where the response is small and its phase is lost; same source
 BIAS_NOISE = 1.0  # times as much more at 8 V; same source
-SPECTRUM_NOISE_FLOOR = 0.02  # where the loop is flat, engineering guess
+SPECTRUM_NOISE_FLOOR = 0.015  # where the loop is flat, engineering guess
 SKEW_SHAPE = 6.0  # of the gamma distribution: skewness 2/√6 = 0.8, engineering guess
 
 # On-field: the tip's electrostatic force adds a line (engineering guess: a fraction of the loop at 8 V).
@@ -123,8 +123,8 @@ ELECTROSTATIC_OFFSET = 0.02
 SATURATION_SLOPE = 0.015  # 1/V of the height: the branches lean, as those of the measured loops do
 HEIGHT_SPREAD = 0.2  # log-normal, from place to place; measured loops of PbTiO3 vary more, their frames do not
 
-FULL_SCALE = (-20.0, 20.0)
-"""Range of the response in a.u.; failed fits reach it (engineering guess: some 13 times the height of a loop)."""
+FULL_SCALE = (-50.0, 50.0)
+"""Range of the response in a.u., which failed fits reach (engineering guess: some 30 times the height of a loop)."""
 
 VARIATION_NM = 50.0  # smoothing length of what no image shows: correlated over about 100 nm, as in measured maps
 
@@ -144,7 +144,7 @@ class Ferroelectric:
 
     The off-field loop at a position is ``offset + height · (state + 0.015/V · bias)``, where `state` is the remanent
     state of :func:`~ophyd_devices.twin.hysteresis.remanent_state`; at zero bias it is the polarisation of the image.
-    On-field: ``off-field + 0.03/V · bias + 0.02``. Both are clipped to the full scale of ±20 a.u. as measured.
+    On-field: ``off-field + 0.03/V · bias + 0.02``. Both are clipped to the full scale of ±50 a.u. as measured.
 
     Beyond its edges, where drift may take the tip, the film goes on as its mirror image.
 
@@ -208,7 +208,7 @@ class Ferroelectric:
         switching = (1 - 0.8 * flat) * (1 - 0.5 * defect) * (1 - 0.2 * wall)
         texture = np.exp(HEIGHT_SPREAD * random_field(rng, shape, VARIATION_NM))
         self._height = 0.75 * texture * switching * np.clip(1 + 0.04 * disorder * unseen[3], 0.4, None)
-        self._offset = 0.15 * defect * up + 0.025 * disorder * unseen[4] * switching
+        self._offset = 0.15 * defect * up + (0.04 + 0.02 * disorder) * unseen[4] * switching
         noise = 1 + 0.5 * np.maximum(wall, defect)
         field = random_field(rng, shape, TROUBLE_NM)
         troubled = field > np.quantile(field, 1 - TROUBLED_SHARE)
