@@ -109,7 +109,7 @@ class Sample(Protocol):
 TOPOGRAPHY_NOISE_NM = 0.04  # engineering guess: a quiet contact-mode image
 LINE_NOISE_NM = 0.04  # offset from scan line to scan line, engineering guess
 LOCK_IN_NOISE = 0.025  # of each quadrature of the piezoresponse image, engineering guess
-SPECTRUM_NOISE = 0.009  # of the loop's height, with the terms below; measured BEPS loops of PbTiO3
+SPECTRUM_NOISE = 0.01  # of the loop's height, with the terms below; measured BEPS loops of PbTiO3
 SPECTRUM_NOISE_SPREAD = 0.35  # log-normal, from point to point; the same source
 SWITCHING_NOISE = 12.0  # times as much in a state of 0, where the response is small and its phase is lost; same source
 BIAS_NOISE = 1.0  # times as much more at 8 V; same source
@@ -310,11 +310,10 @@ class Ferroelectric:
         """
         column, row = (coordinate / GRID_NM - 0.5 for coordinate in position)
         far = MEMORY_REACHES * reach / GRID_NM
-        (first_row, last_row), (first_column, last_column) = (
-            (max(0, int(np.ceil(centre - far))), min(size, int(np.floor(centre + far)) + 1))
-            for centre, size in zip((row, column), state.shape, strict=True)
+        where = (
+            slice(*np.clip([np.ceil(row - far), np.floor(row + far) + 1], 0, state.shape[0]).astype(int)),
+            slice(*np.clip([np.ceil(column - far), np.floor(column + far) + 1], 0, state.shape[1]).astype(int)),
         )
-        where = slice(first_row, last_row), slice(first_column, last_column)
         before = state[where]
         rows, columns = np.ogrid[where]
         squared = ((rows - row) ** 2 + (columns - column) ** 2) * (GRID_NM / reach) ** 2

@@ -92,7 +92,7 @@ class World:
         here = self.true_position(place, time)
         noise, chance = stream(self._seed, self._measured), stream(self._seed, self._measured, _FLAW)
         height, trouble = self._film.height_and_trouble(here) if self._film and self._effects.bad_loops else (0.0, 0.0)
-        flaw = draw_flaw(self._effects.bad_loops * trouble, chance)
+        flaw = draw_flaw(1 - (1 - self._effects.bad_loops) ** trouble, chance)
         applied = 0 * bias if flaw == "no switching" else bias
         off, on = self._sample.spectra(np.array([here]), applied, noise, self._condition())
         spectrum, on_field = off[0], None if on is None else on[0]
