@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ophyd_devices.backend import Area, BackendError, Channel, Spectroscopy
 from ophyd_devices.twin.archive import Archive, SampleError
-from ophyd_devices.twin.sample import Spectra
+from ophyd_devices.twin.sample import AS_NEW, Condition, Spectra
 
 __all__ = ["Extent", "RecordedSample", "SampleError", "load_recorded"]
 
@@ -59,6 +59,7 @@ class RecordedSample:
         area: Area,
         pixels: tuple[int, int],
         rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
     ) -> NDArray[np.float32]:
         """Return the image (C, H, W).
 
@@ -79,6 +80,7 @@ class RecordedSample:
         positions: NDArray[np.float64],
         bias: NDArray[np.float64],
         rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
     ) -> Spectra:
         """Return the recorded spectra (N, K) of the pixels that contain `positions` (N, 2).
 
