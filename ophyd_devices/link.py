@@ -1,5 +1,6 @@
 """One conversation with the controller: commands run one after the other, in the order in which they were given."""
 
+import logging
 import queue
 import threading
 import time
@@ -8,8 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophyd import Device, DeviceStatus
+from ophyd.status import Status
 
-from ophyd_devices.backend import AfmBackend, Interrupted
+from ophyd_devices.backend import Interrupted
+from ophyd_devices.guard import Guard
+
+PROMISE_S = 10.0
+"""While the tip is engaged the controller is promised to hear from us within this time, or to withdraw by itself."""
+
+logger = logging.getLogger(__name__)
 
 
 class WatchableStatus(DeviceStatus):
@@ -40,16 +48,23 @@ class _Command:
 class Link:
     """Runs backend calls on one daemon thread and reports each through a Status.
 
+    From :meth:`promise` on, until the tip is off the surface, the thread also calls the controller when there is
+    nothing to do, so that a controller that hears nothing for :data:`PROMISE_S` knows that this process is dead. A call
+    that takes long is a sign of life for as long as it takes.
+
     Parameters
     ----------
-    backend : AfmBackend
-        The controller. Nothing else may call it while the link is in use.
+    backend : Guard
+        The controller behind its envelope. Nothing else may call it while the link is in use.
     name : str
         For the name of the thread.
     """
 
-    def __init__(self, backend: AfmBackend, name: str) -> None:
+    def __init__(self, backend: Guard, name: str) -> None:
         self.backend = backend
+        self.on_settled: Callable[[bool], None] = lambda _: None
+        """Called with whether the tip is engaged, after each command and every few seconds while it is."""
+        self._promised = False
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._waiting: list[_Command] = []
         self._running: _Command | None = None
@@ -68,6 +83,11 @@ class Link:
             self._commands.put(command)
         return status
 
+    def promise(self) -> None:
+        """Promise the controller to be heard of; call it in an action that is about to engage."""
+        self.backend.keep_alive(PROMISE_S)
+        self._promised = True
+
     def interrupt(self) -> None:
         """End what is running and drop what is waiting, except protected actions."""
         with self._lock:
@@ -82,9 +102,13 @@ class Link:
             command.status.set_exception(Interrupted(f"{command.status.device.name} was stopped before it began"))
 
     def close(self) -> None:
-        """Let the queue run empty and end the thread."""
+        """Interrupt what runs, withdraw, end the thread and release the controller."""
+        self.interrupt()
+        withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
         self._commands.put(None)
         self._thread.join()
+        self.backend.close()
+        withdrawn.wait()
 
     def _stop(self, command: _Command) -> bool:
         """Stop the backend if `command` is still running; the lock keeps the next command from being hit."""
@@ -100,18 +124,43 @@ class Link:
             time.sleep(0.05)
 
     def _work(self) -> None:
-        while (command := self._commands.get()) is not None:
+        while True:
+            try:
+                command = self._commands.get(timeout=PROMISE_S / 4 if self._promised else None)
+            except queue.Empty:
+                self._keep_promise()
+                continue
+            if command is None:
+                return
             with self._lock:
                 if command not in self._waiting:
                     continue
                 self._waiting.remove(command)
                 self._running = command
-            try:
-                command.action()
-            except Exception as error:  # noqa: BLE001  whatever the controller raises belongs to the status
-                command.status.set_exception(error)
-            else:
+            failed, unsettled = _attempt(command.action), _attempt(self._settle)
+            with self._lock:
+                self._running = None
+            if failed is None and unsettled is None:
                 command.status.set_finished()
-            finally:
-                with self._lock:
-                    self._running = None
+            else:
+                command.status.set_exception(failed or unsettled)
+
+    def _settle(self) -> None:
+        engaged = self.backend.in_contact()
+        self.on_settled(engaged)
+        if self._promised and not engaged:
+            self.backend.keep_alive(0)
+            self._promised = False
+
+    def _keep_promise(self) -> None:
+        error = _attempt(lambda: self.backend.keep_alive(PROMISE_S)) or _attempt(self._settle)
+        if error is not None:
+            logger.warning("the controller did not answer, it will withdraw by itself: %r", error)
+
+
+def _attempt(action: Callable[[], None]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001  whatever the controller raises belongs to the status
+        return error
+    return None

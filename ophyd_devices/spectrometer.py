@@ -1,13 +1,14 @@
 """The spectrometer: one spectrum at the present position; for a ferroelectric, a hysteresis loop."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ophyd import Component as Cpt
-from ophyd import Device, DeviceStatus, Kind
+from ophyd import DeviceStatus, Kind
 
-from ophyd_devices.link import Link
+from ophyd_devices.measuring import Measuring
 from ophyd_devices.signals import TypedSignal
 
 
@@ -43,7 +44,7 @@ class StepsSignal(TypedSignal):
             raise ValueError(f"{self.name}: expected a multiple of 4, so that the waveform reaches ±A; got {value}")
 
 
-class Spectrometer(Device):
+class Spectrometer(Measuring):
     """Takes one spectrum (K,) at the present position.
 
     ``spectrum`` is what agents learn from: the off-field loop where the instrument measures hysteresis. ``on_field``
@@ -72,7 +73,6 @@ class Spectrometer(Device):
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
-        self._link: Link = self.parent.link
         info = self._link.backend.info
         kind = info.spectroscopy
         self.axis_name.publish(kind.axis_name)
@@ -93,7 +93,16 @@ class Spectrometer(Device):
             self._set_axis(kind.axis)
 
     def trigger(self) -> DeviceStatus:
-        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis."""
+        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis.
+
+        It fails, too, if tip or sample have borne their dose.
+
+        Raises
+        ------
+        EnvelopeError
+            If the waveform is outside the envelope.
+        """
+        self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
         backend, axis, dwell = self._link.backend, self.axis.get(), self.dwell.get()
         full_scale = backend.info.spectroscopy.full_scale
 
@@ -113,7 +122,18 @@ class Spectrometer(Device):
             self.saturated.publish(saturation(spectrum, full_scale))
             self.time.publish(backend.time())
 
-        return self._link.submit(DeviceStatus(self), measure)
+        return self._measure(DeviceStatus(self), measure)
+
+    def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
+        """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other; a plan asks beforehand.
+
+        Raises
+        ------
+        EnvelopeError
+            If waveform, a place, or the dose that would have come together is outside the envelope.
+        """
+        self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
+        self._link.backend.check_doses(places)
 
     def _shape(self) -> None:
         self._set_axis(triangle(self.amplitude.get(), self.steps_per_cycle.get(), self.cycles.get()))
