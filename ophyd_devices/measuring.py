@@ -26,10 +26,6 @@ class Measuring(Device):
         self._link: Link = self.parent.link
         self._measured = ""
 
-    def discard(self) -> None:
-        """Forget which ticket was measured: asked for again, it is measured again."""
-        self._measured = ""
-
     def _measure(self, status: DeviceStatus, action: Callable[[], None]) -> DeviceStatus:
         ticket = self.ticket.get()
         if ticket and ticket == self._measured:
@@ -37,7 +33,7 @@ class Measuring(Device):
             return status
 
         def measure() -> None:
-            self.discard()
+            self._measured = ""
             action()
             self._measured = ticket
 

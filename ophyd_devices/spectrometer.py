@@ -157,8 +157,11 @@ def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        0 for a constant spectrum, or where there are fewer than 3 steps; infinite where there is no noise.
+        0 for a constant spectrum, or where there are fewer than 3 steps; infinite where there is no noise; NaN where a
+        value is not finite.
     """
+    if not np.isfinite(spectrum).all():
+        return float("nan")
     if len(spectrum) < 3 or np.ptp(spectrum) == 0:
         return 0.0
     noise = 1.4826 * float(np.median(np.abs(np.diff(spectrum, n=2)))) / np.sqrt(6)
