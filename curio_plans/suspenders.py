@@ -8,6 +8,7 @@ from its last checkpoint: the interrupted point is measured again. If the suspen
 paused for a human, who looks, and calls ``RE.resume()`` or ``RE.abort()``.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -61,7 +62,7 @@ def suspenders(
             TipSuspender(
                 afm,
                 afm.tip.force_error,
-                lambda error: not abs(error) <= force_error,
+                lambda error: abs(error) > force_error,
                 sleep=sleep,
                 patience=patience,
                 tripped_message=f"the force is more than {force_error:g} nN from the setpoint",
@@ -72,7 +73,7 @@ def suspenders(
             TipSuspender(
                 afm,
                 afm.spectrometer.snr,
-                lambda value: not value >= snr,
+                lambda value: value < snr,
                 in_a_row=in_a_row,
                 sleep=sleep,
                 patience=patience,
@@ -139,7 +140,7 @@ class TipSuspender(SuspenderBase):
 
     def __call__(self, value: float, **kwargs: Any) -> None:
         """Take the next value of the signal."""
-        if not self._afm.tip.contact.get():
+        if not self._afm.tip.contact.get() or math.isnan(value):  # NaN: a measurement has begun
             return
         super().__call__(value, **kwargs)
         if self.tripped:

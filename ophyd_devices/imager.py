@@ -76,7 +76,7 @@ class Imager(Measuring):
         self.channel_units.publish([channel.unit for channel in self.info.channels])
         self.check_area = self._link.backend.check_area
         self.area.publish(self.info.scan_range)  # a forbidden zone may lie in it: then an area has to be chosen
-        self.pixels.on_put = self._reshape
+        self.pixels.on_put = self._blank
         self.pixels.put(self.info.pixels)
 
     def trigger(self) -> WatchableStatus:
@@ -113,6 +113,7 @@ class Imager(Measuring):
         x_min, x_max, y_min, y_max = (float(edge) for edge in self.area.get())
         return x_min, x_max, y_min, y_max
 
-    def _reshape(self) -> None:
+    def _blank(self) -> None:
         ny, nx = self.pixels.get()
         self.frame.publish(np.full((len(self.info.channels), ny, nx), np.nan, np.float32))
+        self.time.publish(np.nan)

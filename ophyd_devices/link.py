@@ -43,6 +43,7 @@ class _Command:
     action: Callable[[], None]
     status: DeviceStatus
     protected: bool
+    pardoned: bool = False
 
 
 class Link:
@@ -88,18 +89,24 @@ class Link:
         self.backend.keep_alive(PROMISE_S)
         self._promised = True
 
-    def interrupt(self) -> None:
-        """End what is running and drop what is waiting, except protected actions."""
+    def interrupt(self, *, success: bool = False) -> None:
+        """End what is running and drop what is waiting, except protected actions.
+
+        With `success` the statuses of what was ended or dropped finish well. That is Bluesky's convention: on a pause
+        it stops what moves with ``success=True``, and gives the same commands again when the run is resumed.
+        """
         with self._lock:
             dropped = [command for command in self._waiting if not command.protected]
             self._waiting = [command for command in self._waiting if command.protected]
             running = self._running
         if running is not None and not running.protected:
+            running.pardoned = success
             self._stop(running)
             if self._running is running:
                 threading.Thread(target=self._insist, args=(running,), name="stopping", daemon=True).start()
         for command in dropped:
-            command.status.set_exception(Interrupted(f"{command.status.device.name} was stopped before it began"))
+            command.pardoned = success
+            _end(command, Interrupted(f"{command.status.device.name} was stopped before it began"))
 
     def close(self) -> None:
         """Interrupt what runs, withdraw, end the thread and release the controller."""
@@ -140,10 +147,7 @@ class Link:
             failed, unsettled = _attempt(command.action), _attempt(self._settle)
             with self._lock:
                 self._running = None
-            if failed is None and unsettled is None:
-                command.status.set_finished()
-            else:
-                command.status.set_exception(failed or unsettled)
+            _end(command, failed or unsettled)
 
     def _settle(self) -> None:
         engaged = self.backend.in_contact()
@@ -156,6 +160,13 @@ class Link:
         error = _attempt(lambda: self.backend.keep_alive(PROMISE_S)) or _attempt(self._settle)
         if error is not None:
             logger.warning("the controller did not answer, it will withdraw by itself: %r", error)
+
+
+def _end(command: _Command, error: Exception | None) -> None:
+    if error is None or (command.pardoned and isinstance(error, Interrupted)):
+        command.status.set_finished()
+    else:
+        command.status.set_exception(error)
 
 
 def _attempt(action: Callable[[], None]) -> Exception | None:

@@ -17,6 +17,8 @@ class Measuring(Device):
     and the checkpoint behind it, a completed point is among them. A plan that puts a new ticket before each measurement
     repeats the put as well, so that the instrument can tell a repetition from a second measurement. An interrupted
     measurement is made again; with an empty ticket every trigger measures.
+
+    From the moment it is triggered until the measurement is complete, what was measured before is gone and reads NaN.
     """
 
     ticket = Cpt(TypedSignal, dtype="U", value="", kind=Kind.omitted)
@@ -26,14 +28,20 @@ class Measuring(Device):
         self._link: Link = self.parent.link
         self._measured = ""
 
+    def _blank(self) -> None:
+        """Let everything that is measured read NaN."""
+        raise NotImplementedError
+
     def _measure(self, status: DeviceStatus, action: Callable[[], None]) -> DeviceStatus:
         ticket = self.ticket.get()
         if ticket and ticket == self._measured:
             status.set_finished()
             return status
 
+        self._measured = ""
+        self._blank()
+
         def measure() -> None:
-            self._measured = ""
             action()
             self._measured = ticket
 

@@ -132,9 +132,9 @@ class Scanner(Device):
 
         return self._link.submit(DeviceStatus(self), move)
 
-    def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  the signature is Bluesky's
-        """End the running action of the instrument; the scanner stays where it is."""
-        self._link.interrupt()
+    def stop(self, *, success: bool = False) -> None:
+        """End the running action of the instrument, well if `success`; the scanner stays where it is."""
+        self._link.interrupt(success=success)
 
     def _aim(self, target: tuple[float, float]) -> None:
         self.x.setpoint.publish(target[0])

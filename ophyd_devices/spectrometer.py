@@ -140,8 +140,13 @@ class Spectrometer(Measuring):
 
     def _set_axis(self, axis: NDArray[np.float64]) -> None:
         self.axis.publish(axis)
+        self._blank()
+
+    def _blank(self) -> None:
         for signal in (self.spectrum, self.on_field):
-            signal.publish(np.full(len(axis), np.nan))
+            signal.publish(np.full(len(self.axis.get()), np.nan))
+        for signal in (self.height, self.snr, self.resonance, self.saturated, self.time):
+            signal.publish(np.nan)
 
 
 def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
@@ -157,12 +162,10 @@ def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        0 for a constant spectrum, or where there are fewer than 3 steps; infinite where there is no noise; NaN where a
-        value is not finite.
+        0 for a constant spectrum, or where there are fewer than 3 steps or a value is not finite; infinite where there
+        is no noise.
     """
-    if not np.isfinite(spectrum).all():
-        return float("nan")
-    if len(spectrum) < 3 or np.ptp(spectrum) == 0:
+    if len(spectrum) < 3 or not np.isfinite(spectrum).all() or np.ptp(spectrum) == 0:
         return 0.0
     noise = 1.4826 * float(np.median(np.abs(np.diff(spectrum, n=2)))) / np.sqrt(6)
     return float(np.std(spectrum)) / noise if noise > 0 else float("inf")

@@ -61,8 +61,14 @@ class Tip(Device):
             self._link.backend.check_setpoint(self.setpoint.get())
 
     def set(self, value: str) -> DeviceStatus:
-        """Engage with the setpoint, or withdraw; withdrawing cannot be interrupted."""
+        """Engage with the setpoint, or withdraw.
+
+        Withdrawing cannot be interrupted and goes first: it ends, like ``stop(success=True)``, what is running or
+        waiting, so that a plan that is aborted in the middle of a frame does not wait for the last line.
+        """
         self.check_value(value)
+        if value == "withdrawn":
+            self._link.interrupt(success=True)
         backend = self._link.backend
         setpoint = self.setpoint.get()
 
@@ -76,9 +82,9 @@ class Tip(Device):
 
         return self._link.submit(DeviceStatus(self), move, protected=value == "withdrawn")
 
-    def stop(self, *, success: bool = False) -> DeviceStatus:  # noqa: ARG002  the signature is Bluesky's
-        """End the running action and withdraw."""
-        self._link.interrupt()
+    def stop(self, *, success: bool = False) -> DeviceStatus:
+        """End the running action of the instrument, well if `success`, and withdraw."""
+        self._link.interrupt(success=success)
         return self.set("withdrawn")
 
     def unstage(self) -> list[Any]:
