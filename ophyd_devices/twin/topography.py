@@ -40,8 +40,8 @@ def lag(lines: NDArray[np.float64], pixels: float) -> NDArray[np.float64]:
     """
     if pixels == 0:
         return lines
-    from scipy.signal import lfilter  # takes a while to import
-
-    kept = float(np.exp(-1 / pixels))
-    followed: NDArray[np.float64] = lfilter([1 - kept], [1, -kept], lines, axis=1, zi=kept * lines[:, :1])[0]
+    kept = np.exp(-1 / pixels)
+    followed = lines.copy()
+    for column in range(1, lines.shape[1]):
+        followed[:, column] += kept * (followed[:, column - 1] - lines[:, column])
     return followed
