@@ -1,6 +1,5 @@
 """Commands that measure: run; and agents, those who can decide."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
+from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata, value
 
 
 @app.command()
@@ -44,6 +44,8 @@ def run(
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
     real_time: Annotated[bool, typer.Option(help="Let simulated actions take their real time.")] = False,
+    experiment: ExperimentFile = None,
+    md: Metadata = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -64,6 +66,7 @@ def run(
     from ophyd_devices.registry import make_backend
 
     config = configure(agent, **_agent_options(agent, seed, initial, option or []))
+    metadata = read_metadata(experiment, md or [])
     if sample is None:
         if extent is not None:
             raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
@@ -79,7 +82,7 @@ def run(
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
-            "window": window, "stride": stride, "lookahead": lookahead,
+            "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
         }  # fmt: skip
         _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
@@ -108,18 +111,11 @@ def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str])
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
     for pair in pairs:
-        name, found, value = pair.partition("=")
+        name, found, text = pair.partition("=")
         if not found:
             raise ValueError(f"expected --option name=value, got {pair!r}")
-        chosen[name] = _value(value)
+        chosen[name] = value(text)
     return chosen
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _measure(
@@ -131,6 +127,7 @@ def _measure(
     from bluesky.utils import RunEngineInterrupted
 
     from curio_plans.live import LiveView
+    from curio_plans.metadata import normalise
     from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
@@ -139,7 +136,7 @@ def _measure(
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
         metadata = PersistentMetadata(data / "metadata.db")
-        engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
+        engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
         storage.attach(engine)
         engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
         started: list[str] = []
