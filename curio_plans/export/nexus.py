@@ -57,7 +57,7 @@ def write(run: Run, path: Path) -> None:
 def _describe(entry: Group, run: Run) -> None:
     """Write what NXentry, NXuser and NXsample have names for."""
     start, about = run.start, run.start.get("experiment", {})
-    _put(entry, "definition", "NXspm")
+    _put(entry, "definition", "NXspm").attrs["version"] = "2026.01"
     _put(entry, "experiment_technique", "AFM")
     _put(entry, "entry_identifier", start["uid"])
     _put(entry, "identifier_experiment", start["uid"])
@@ -65,9 +65,8 @@ def _describe(entry: Group, run: Run) -> None:
     _put(entry, "start_time", _moment(start["time"]))
     if run.stop:
         _put(entry, "end_time", _moment(run.stop["time"]))
-        _put(entry, "duration", run.stop["time"] - start["time"], "s")
     program = _put(entry, "program_name", "curio-plans")
-    program.attrs["version"] = start.get("versions", {}).get("curio-plans", "unknown")
+    program.attrs["version"] = run.version
     program.attrs["configuration"] = to_json(start.get("versions", {}))
     _put_known(entry, about, experiment_identifier="proposal", experiment_description="comment")
     if "operator" in about:
@@ -78,9 +77,7 @@ def _describe(entry: Group, run: Run) -> None:
     _put_known(sample, described, name="name", chemical_formula="formula", description="preparation")
     if "thickness" in described:
         _put(sample, "thickness", described["thickness"], "nm")
-    note = _group(sample, "notes", "NXnote")
-    _put(note, "type", "application/json")
-    _put(note, "data", to_json({"experiment": described, "microscope": start.get("sample", {})}))
+    _put_note(sample, "notes", {"experiment": described, "microscope": start.get("sample", {})})
 
 
 def _write_stream(parent: Group, stream: Stream) -> None:
@@ -156,9 +153,10 @@ def _write_spectra(entry: Group, run: Run, stream: Group) -> None:
 def _write_instrument(entry: Group, run: Run) -> None:
     instrument = _group(entry, "instrument", "NXinstrument")
     _put(instrument, "name", run.microscope or "unknown")
-    software = _group(instrument, "software", "NXprogram")
+    software = _group(instrument, "software", "NXfabrication")
     _put(software, "name", "curio-plans")
     _put(software, "vendor", "The curio developers")
+    _put(software, "model", run.version)
     hardware = _group(instrument, "hardware", "NXfabrication")
     _put(hardware, "name", run.microscope or "unknown")
     _put(hardware, "model", str(run.start.get("sample", {}).get("instrument", "unknown")))
@@ -226,6 +224,7 @@ def _write_bias_spectroscopy(instrument: Group, run: Run, spectra: Group) -> Non
     _put(region, "scan_range_bias", np.ptp(axis), "V")
     pattern = _group(sweep, "linear_sweep", "NXspm_scan_pattern")
     _put(pattern, "scan_points_bias", len(axis))
+    _put(pattern, "step_size_bias", np.median(np.abs(np.diff(axis))), "V")
     _put(pattern, "backward_sweep", bool((np.diff(axis) < 0).any() and (np.diff(axis) > 0).any()))
     _link(pattern, "scan_data", spectra)
 
@@ -233,11 +232,9 @@ def _write_bias_spectroscopy(instrument: Group, run: Run, spectra: Group) -> Non
 def _write_curiosity(entry: Group, run: Run, streams: Group) -> None:
     """Write who decided, link the decisions, and draw the last belief as images over the pool."""
     process = _group(entry, "curiosity", "NXprocess")
-    _put(process, "program", str(run.start["agent"].get("agent", "unknown")))
-    _put(process, "version", run.start.get("versions", {}).get("curio-plans", "unknown"))
-    note = _group(process, "agent", "NXnote")
-    _put(note, "type", "application/json")
-    _put(note, "data", to_json(run.start["agent"]))
+    _put(process, "program", str(run.start["agent"].get("agent", "unknown"))).attrs["version"] = run.version
+    _put(process, "version", run.version)
+    _put_note(process, "agent", run.start["agent"])
     for name, stream in (("decisions", DECISION), ("beliefs", MAP)):
         if stream in streams:
             _link(process, name, streams[stream])
@@ -291,6 +288,12 @@ def _link(group: Group, name: str, node: Any) -> None:
     """Give the same data a second name, as NeXus does it."""
     node.attrs.setdefault("target", node.name)
     group[name] = node
+
+
+def _put_note(group: Group, name: str, content: Mapping[str, Any]) -> None:
+    note = _group(group, name, "NXnote")
+    _put(note, "type", "application/json")
+    _put(note, "data", np.bytes_(to_json(content).encode()))
 
 
 def _put_known(group: Group, values: Mapping[str, Any], **names: str) -> None:

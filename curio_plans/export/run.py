@@ -119,6 +119,11 @@ class Run:
         """Prefix of the microscope's data keys; empty for a run of another plan."""
         return str(self.start.get("microscope", ""))
 
+    @property
+    def version(self) -> str:
+        """Our version, with which it was measured."""
+        return str(self.start.get("versions", {}).get("curio-plans", "unknown"))
+
     def configured(self, stream: str, part: str) -> Any:
         """Return a configuration value of the microscope, e.g. ``imager_area``; None where the run has none."""
         if stream not in self.streams:
@@ -180,4 +185,4 @@ def field_names(names: Iterable[str], taken: Iterable[str] = ("x", "y", "point")
 
 def to_json(value: Any) -> str:
     """Return a document as JSON, arrays as lists."""
-    return json.dumps(value, cls=event_model.NumpyEncoder, ensure_ascii=False)
+    return json.dumps(value, cls=event_model.NumpyEncoder)

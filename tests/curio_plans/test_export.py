@@ -155,7 +155,7 @@ def test_nexus_names_say_what_it_is(curious, tmp_path):
         assert (sweep["scan_region/scan_range_bias"][()], sweep["number_of_sweeps"][()]) == (16.0, 2)
         assert sweep["linear_sweep/backward_sweep"][()]
         assert sweep["linear_sweep/scan_data"] == entry["spectra"]
-        assert json.loads(text("curiosity/agent/data"))["agent"] == "wanderer"
+        assert json.loads(entry["curiosity/agent/data"][()])["agent"] == "wanderer"
         assert entry["curiosity/decisions"] == entry["streams/agent"]
         assert entry["spectra/spectrum"].attrs["target"] == "/entry/streams/primary/afm_spectrometer_spectrum"
 
