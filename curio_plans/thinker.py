@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.protocols import Agent, Answer, Context, Question, Record, Report, Suggestion
-from curio_plans.documents import DECISION, MAP, History
+from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus, Worker
 
@@ -169,7 +169,7 @@ class Thinker:
             "map_mse": number,
             "unmeasured_mse": number,
         }
-        units = {"x": "nm", "y": "nm", "think_time": "s"}
+        units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
         for name, (dtype, dtype_numpy) in kinds.items():
             key: dict[str, Any] = {"source": f"agent:{name}", "dtype": dtype, "shape": []}
@@ -177,6 +177,18 @@ class Thinker:
                 key |= {"dtype_numpy": dtype_numpy, "units": units.get(name, "")}
             keys[f"{self.name}_{name}"] = key
         return keys
+
+    @property
+    def spectrum_unit(self) -> str:
+        """Unit of the spectra and of their predictions; empty where it is not known yet."""
+        keys = {**self.history.data_keys.get(REFERENCE, {}), **self.history.data_keys.get(POINT, {})}
+        names = (f"{self.history.microscope}_{part}" for part in ("spectrometer_spectrum", "reference_spectra"))
+        return next((str(keys[name].get("units", "")) for name in names if name in keys), "")
+
+    @property
+    def mse_unit(self) -> str:
+        """Unit of a mean squared error of spectra."""
+        return f"({self.spectrum_unit})²" if self.spectrum_unit else ""
 
     @property
     def hints(self) -> dict[str, Any]:
@@ -243,9 +255,12 @@ class Maps:
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return the data keys; the pool and the spectra give the shapes."""
+        unit, squared = self.parent.spectrum_unit, self.parent.mse_unit
+        units = {"prediction": unit, "mse": squared, "unmeasured_mse": squared}
 
         def key(name: str, dtype: str, dtype_numpy: str, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-            return {"source": f"agent:{name}", "dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            form = {"dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            return {"source": f"agent:{name}", "units": units.get(name, ""), **form}
 
         arrays = self._arrays(self._thought.report)
         keys = {

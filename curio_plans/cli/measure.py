@@ -1,7 +1,6 @@
 """Commands that measure: run; and agents, those who can decide."""
 
 import functools
-import json
 import logging
 import shlex
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.prompt import Prompt
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
+from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata, value
 
 
 @app.command()
@@ -70,6 +70,8 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print every step with its time; nothing moves and nothing is kept.")
     ] = False,
+    experiment: ExperimentFile = None,
+    md: Metadata = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -90,6 +92,7 @@ def run(
     from ophyd_devices.registry import make_backend
 
     config = configure(agent, **_agent_options(agent, seed, initial, option or []))
+    metadata = read_metadata(experiment, md or [])
     if sample is None:
         if (extent, axis, axis_unit) != (None, None, None):
             raise ValueError(
@@ -112,7 +115,7 @@ def run(
             console.print(f"[yellow]the sample file has no axis; use --axis {'|'.join(origin['possible_axes'])}?[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
-            "window": window, "stride": stride, "lookahead": lookahead,
+            "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
             "quality": _named("--quality", quality), "drift": _named("--drift", drift) or None,
         }  # fmt: skip
         if dry_run:
@@ -151,18 +154,11 @@ def _named(option: str, pairs: list[str] | None) -> dict[str, Any]:
     """Return the values of a repeatable option name=value."""
     chosen = {}
     for pair in pairs or []:
-        name, found, value = pair.partition("=")
+        name, found, text = pair.partition("=")
         if not found:
             raise ValueError(f"expected {option} name=value, got {pair!r}")
-        chosen[name] = _value(value)
+        chosen[name] = value(text)
     return chosen
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _measure(
@@ -176,6 +172,7 @@ def _measure(
     from curio_plans.desk import Desk
     from curio_plans.interrupt import PauseAtOnce
     from curio_plans.live import LiveView
+    from curio_plans.metadata import normalise
     from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
@@ -185,7 +182,7 @@ def _measure(
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
         metadata = PersistentMetadata(data / "metadata.db")
-        engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
+        engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
         storage.attach(engine)
         engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
         started: list[str] = []
