@@ -11,7 +11,7 @@ from typing import Any
 from ophyd import Device, DeviceStatus
 from ophyd.status import Status
 
-from ophyd_devices.backend import Interrupted
+from ophyd_devices.backend import BackendError, Interrupted
 from ophyd_devices.guard import Guard
 
 PROMISE_S = 10.0
@@ -65,6 +65,8 @@ class Link:
         self.backend = backend
         self.on_settled: Callable[[bool], None] = lambda _: None
         """Called with whether the tip is engaged, after each command and every few seconds while it is."""
+        self.closed = False
+        """Whether it was closed, the tip withdrawn."""
         self._promised = False
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._waiting: list[_Command] = []
@@ -77,7 +79,14 @@ class Link:
         """Queue `action`; `status` finishes with it, or fails with what it raised.
 
         A `protected` action (withdrawing the tip) is neither interrupted nor dropped by :meth:`interrupt`.
+
+        Raises
+        ------
+        BackendError
+            If the link was closed.
         """
+        if self.closed:
+            raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
         command = _Command(action, status, protected)
         with self._lock:
             self._waiting.append(command)
@@ -112,6 +121,7 @@ class Link:
         """Interrupt what runs, withdraw, end the thread and release the controller."""
         self.interrupt()
         withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
+        self.closed = True
         self._commands.put(None)
         self._thread.join()
         self.backend.close()

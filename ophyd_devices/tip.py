@@ -82,14 +82,17 @@ class Tip(Device):
 
         return self._link.submit(DeviceStatus(self), move, protected=value == "withdrawn")
 
-    def stop(self, *, success: bool = False) -> DeviceStatus:
-        """End the running action of the instrument, well if `success`, and withdraw."""
+    def stop(self, *, success: bool = False) -> DeviceStatus | None:
+        """End the running action of the instrument, well if `success`, and withdraw; None if it was closed before."""
+        if self._link.closed:  # a paused RunEngine that is left stops everything at the end of the process
+            return None
         self._link.interrupt(success=success)
         return self.set("withdrawn")
 
     def unstage(self) -> list[Any]:
         """Withdraw, and wait until it is done."""
-        self.set("withdrawn").wait()
+        if not self._link.closed:
+            self.set("withdrawn").wait()
         return super().unstage()  # type: ignore[no-any-return]
 
     def replace(self) -> None:
