@@ -2,7 +2,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from bluesky.utils import RunEngineInterrupted
 
 from curio_plans.plans import spectra_at
 from curio_plans.suspenders import suspenders
