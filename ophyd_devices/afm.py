@@ -1,5 +1,6 @@
 """The atomic force microscope: scanner, tip, imager and spectrometer under one name."""
 
+import logging
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from ophyd_devices.scanner import Scanner
 from ophyd_devices.signals import TypedSignal
 from ophyd_devices.spectrometer import Spectrometer
 from ophyd_devices.tip import Tip
+
+logger = logging.getLogger(__name__)
 
 
 class AFM(Device):
@@ -76,7 +79,7 @@ class AFM(Device):
         self.link = Link(self.backend, name)
         super().__init__("", name=name, **kwargs)
         self.envelope.publish(self.backend.envelope.model_dump_json())
-        self._close = weakref.finalize(self, self.link.close)
+        self._leave = weakref.finalize(self, _leave, self.link)
 
     @property
     def baseline(self) -> list[Any]:
@@ -98,4 +101,13 @@ class AFM(Device):
 
     def close(self) -> None:
         """Withdraw the tip and release the controller. It also happens at the end of the process."""
-        self._close()
+        if self._leave.detach() is not None:
+            self.link.close()
+
+
+def _leave(link: Link) -> None:
+    """Close the link at the end of the process, where nobody is left to catch what a dead controller raises."""
+    try:
+        link.close()
+    except Exception as error:  # noqa: BLE001
+        logger.warning("the controller could not be released: %s; look where the tip is", error)

@@ -21,6 +21,8 @@ PROMISE_S = 10.0
 """While the tip is engaged the controller is promised to hear from us within this time, or to withdraw by itself."""
 GRACE_S = 2.0
 """A controller that was told to stop has so long before it is given up."""
+CLOSE_S = 30.0
+"""So long a controller that is closed may take to withdraw."""
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +140,9 @@ class Link:
         withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
         self.closed = True
         self._commands.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            raise BackendError(f"{self._thread.name}: the controller does not answer; look where the tip is")
         self.backend.close()
         withdrawn.wait()
 
