@@ -34,7 +34,7 @@ TARGETS: Mapping[str, Callable[[Values], Values]] = {
 
 
 class DeepKernel(gpytorch.models.ExactGP):
-    """A Gaussian process over the embedding of patches (n, C, h, w)."""
+    """A Gaussian process over the embedding of flattened patches (n, C·h·w)."""
 
     def __init__(self, patches: Tensor, targets: Tensor, embedding: nn.Module) -> None:
         super().__init__(patches, targets, gpytorch.likelihoods.GaussianLikelihood())
@@ -43,7 +43,7 @@ class DeepKernel(gpytorch.models.ExactGP):
         self.kernel = gpytorch.kernels.ScaleKernel(gpytorch.kernels.RBFKernel())
 
     def forward(self, patches: Tensor) -> gpytorch.distributions.MultivariateNormal:
-        """(n, C, h, w) → a normal distribution of n numbers."""
+        """(n, C·h·w) → a normal distribution of n numbers."""
         latent = self.embedding(patches)  # (n, L)
         return gpytorch.distributions.MultivariateNormal(self.mean(latent), self.kernel(latent))
 
@@ -146,9 +146,9 @@ class DeepKernelAgent(ThreadedAgent):
             model, scaling = self._model()
             model.eval()
             with torch.no_grad(), _exactly():
-                normal = model(torch.from_numpy(self._candidates))
+                normal = model(torch.from_numpy(self._candidates).flatten(start_dim=1))
                 mean, spread = normal.mean, normal.variance.clamp_min(1e-12).sqrt()
-            half = float(scaling.high - scaling.low) / 2
+            half = (scaling.high - scaling.low) / 2  # (1,)
             self._beliefs = scaling.restore(mean.numpy()).astype(np.float64), spread.double().numpy() * half
         return self._beliefs
 
@@ -160,14 +160,11 @@ class DeepKernelAgent(ThreadedAgent):
     def _model(self) -> tuple[DeepKernel, Scaling]:
         """Return the model with its last weights and what was measured so far, and the scaling of its numbers."""
         some = np.sort(self.numbers("training set", self._learned).permutation(self._learned)[:TRAINED_WITH])
-        patches = torch.from_numpy(self._candidates[self.measured[some]])
+        patches = torch.from_numpy(self._candidates[self.measured[some]]).flatten(start_dim=1)  # (n, C·h·w)
         scaling = Scaling.of(self._numbers(), axis=(0,))
         targets = torch.from_numpy(scaling.scale(self._numbers()[some]))
-        size = int(np.prod(patches.shape[1:]))
-        embedding = create(
-            lambda: nn.Sequential(nn.Flatten(), *dense(size, 64, 64, self.config["embedding"])),
-            self.generator("embedding"),
-        )
+        widths = patches.shape[1], 64, 64, self.config["embedding"]
+        embedding = create(lambda: dense(*widths), self.generator("embedding"))
         model = DeepKernel(patches, targets, embedding)
         if self._weights is not None:
             model.load_state_dict(to_tensors(self._weights))

@@ -38,7 +38,10 @@ every_agent = pytest.mark.parametrize("name", known_agents())
 
 
 def quick(name, **chosen):
-    return configure(name, **{key: value for key, value in SMALL.items() if key in options(name)}, **chosen)
+    small = {key: value for key, value in SMALL.items() if key in options(name)}
+    if "inner" in options(name):
+        small = {"inner": quick("paper-latent", **chosen), "window": 2}
+    return configure(name, **small, **chosen)
 
 
 def make_world(seed=0):
