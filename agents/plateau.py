@@ -38,9 +38,6 @@ QUESTION = "The agent no longer learns"
 COMPONENTS = 10
 """Principal components of patches in which likeness is measured."""
 
-PAST = 200
-"""As many past patches at most, the last ones, are compared with."""
-
 
 @dataclass(frozen=True)
 class Plateau:
@@ -199,22 +196,26 @@ class PlateauEscape(BaseAgent):
                 self._barred = self._barred | set(np.flatnonzero(distance <= radius).tolist())
             self._plateau = replace(self._plateau, answer=answer.answer)
 
-    def _region(self) -> tuple[NDArray[np.float64], float]:
-        """Return the median place in nm of the last window before the plateau was noticed, and the median distance."""
+    @property
+    def _stretch(self) -> tuple[int, int]:
+        """First and last + 1 of the observations that the plateau was noticed with: those of the last window."""
         upto = self._plateau.since if self._plateau else len(self._learned)
-        places = self._image.positions[self._learned[upto - self.config["window"] : upto]]
+        return max(upto - self.config["window"], 0), upto
+
+    def _region(self) -> tuple[NDArray[np.float64], float]:
+        """Return the median place in nm of that stretch, and the median distance from it."""
+        places = self._image.positions[self._learned[slice(*self._stretch)]]
         centre = np.median(places, axis=0)
         return centre, float(np.median(np.hypot(*(places - centre).T)))
 
     def _likeness(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how far each candidate's patch is from those since a window before the plateau, (m,).
+        """Return how far each candidate's patch is from those that the plateau was noticed with, (m,).
 
         Distances are taken in the principal components of the patches: there the noise of single pixels counts little.
         """
         patches = self._image.patches.reshape(len(self._image), -1).astype(np.float64)  # (N, C, h, w) → (N, C·h·w)
         components = PCA(min(COMPONENTS, *patches.shape), svd_solver="covariance_eigh").fit_transform(patches)
-        since = self._plateau.since if self._plateau else 0
-        past = self._learned[max(since - self.config["window"], len(self._learned) - PAST) :]
+        past = self._learned[slice(*self._stretch)]
         return np.asarray(cdist(components[candidates], components[past]).min(axis=1))
 
     def _disturb(self, chosen: list[Suggestion], context: Context) -> list[Suggestion]:
