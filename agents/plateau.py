@@ -105,19 +105,21 @@ class PlateauEscape(BaseAgent):
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return the inner agent's choice, or another one while its loss does not fall."""
-        free = self.available(context)
-        # What is avoided is a wish: it never leaves fewer than the places that were asked for.
-        barred = np.intersect1d(free, sorted(self._barred))[: len(free) - n]
-        context = replace(context, avoid=(*context.avoid, *barred.tolist()))
+        context = replace(context, avoid=(*context.avoid, *sorted(self._barred)))
         remedy = self._remedy
         if remedy == "avoid-similar":
             free = self.available(context)
             similar = free[self._likeness(free).argsort(kind="stable")]
+            # What is similar is avoided as far as enough other places are left.
             similar = similar[: min(int(self.config["avoid"] * len(free)), len(free) - n)]
             context = replace(context, avoid=(*context.avoid, *similar.tolist()))
             return [replace(suggestion, phase="avoiding similar") for suggestion in self._ask(n, context)]
         chosen = self._ask(n, context)
         return self._disturb(chosen, context) if remedy == "noise" else chosen
+
+    def available(self, context: Context) -> NDArray[np.int64]:
+        """Return the candidates that are left, see :meth:`BaseAgent.available`, outside of what a human excluded."""
+        return np.setdiff1d(super().available(context), sorted(self._barred))
 
     def learn(self, record: Record) -> None:
         """Let the inner agent learn, and watch its loss."""

@@ -3,7 +3,7 @@ import pytest
 
 from agents.plateau import PlateauEscape
 from agents.pool import make_pool
-from agents.protocols import Answer, Context, Observation, Question, RecordError
+from agents.protocols import Answer, Context, ExhaustedError, Observation, Question, RecordError, Report, Suggestion
 from agents.registry import build
 from agents.selection import largest
 
@@ -25,15 +25,11 @@ class Stubborn:
         self._base.ingest(*records)
 
     def suggest(self, n=1, context=None):
-        from agents.protocols import Suggestion
-
         free = self._base.available(context)
         distance = np.hypot(*self._base.pool.positions[free].T)
         return [Suggestion(int(free[i]), "stubborn", -float(distance[i])) for i in largest(-distance, n, None)]
 
     def report(self, context=None):
-        from agents.protocols import Report
-
         return Report({"loss": self._losses[len(self._base.measured) - 1]}, {}, None)
 
 
@@ -131,6 +127,9 @@ def test_what_a_human_says_is_done(pool):
         else:
             distance = np.hypot(*(pool.positions[[suggestion.index for suggestion in said]] - region).T)
             assert (distance > radius).all()
+            inside = int((np.hypot(*(pool.positions - region).T) <= radius).sum())
+            with pytest.raises(ExhaustedError, match="candidates are left"):
+                agent.suggest(len(pool) - len(agent.measured) - inside + 10)
 
 
 def test_a_question_survives_saving(pool):
