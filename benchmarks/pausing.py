@@ -1,6 +1,6 @@
 """How long after the second Ctrl-C a run is paused, at each phase. The target is 0.2 s.
 
-The signals are real, the twin runs in real time, the agent trains.
+The signals are real, and so is the time of the twin; while it thinks, the agent trains.
 """
 
 import argparse
@@ -33,10 +33,10 @@ BETWEEN_S = 0.15
 
 def pause(phase: str) -> float:
     """Return the seconds from the second press during `phase` to the paused RunEngine."""
-    real_time = phase != "thinking"
-    afm = AFM(twin(seed=0, real_time=real_time, pixels=(128, 128)), name="afm")
+    thinking = phase == "thinking"
+    afm = AFM(twin(seed=0, real_time=not thinking, pixels=(64, 64)), name="afm")
     afm.imager.line_rate.put(0.5 if phase == "imaging" else 100.0)
-    afm.scanner.velocity.put(100.0)
+    afm.scanner.velocity.put(100.0 if phase == "moving" else 1e5)
     engine, began, pressed = RunEngine({}), threading.Event(), []
 
     def watch(message: Msg) -> None:
@@ -52,7 +52,7 @@ def pause(phase: str) -> float:
 
     engine.msg_hook = watch
     threading.Thread(target=press, daemon=True).start()
-    agent: dict[str, Any] = configure("paper-latent", initial=8)
+    agent: dict[str, Any] = configure("paper-latent", initial=8) if thinking else configure("random")
     try:
         engine(curiosity(afm, agent, 10, build=build))
         raise AssertionError("the run ended before it was paused")
