@@ -85,10 +85,10 @@ class Link:
         BackendError
             If the link was closed.
         """
-        if self.closed:
-            raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
         command = _Command(action, status, protected)
         with self._lock:
+            if self.closed:
+                raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
             self._waiting.append(command)
             self._commands.put(command)
         return status
@@ -119,13 +119,16 @@ class Link:
 
     def close(self) -> None:
         """Interrupt what runs, withdraw, end the thread and release the controller."""
+        last = _Command(self.backend.withdraw, Status(), protected=True)
+        with self._lock:
+            self.closed = True
+            self._waiting.append(last)
+            self._commands.put(last)
+            self._commands.put(None)
         self.interrupt()
-        withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
-        self.closed = True
-        self._commands.put(None)
         self._thread.join()
         self.backend.close()
-        withdrawn.wait()
+        last.status.wait()
 
     def _stop(self, command: _Command) -> bool:
         """Stop the backend if `command` is still running; the lock keeps the next command from being hit."""
