@@ -96,8 +96,8 @@ def test_force_and_its_error_are_measured_after_each_command(afm, backend, monke
     assert (afm.tip.force.get(), afm.tip.force_error.get()) == (0, 0)
     afm.tip.setpoint.put(15)
     afm.tip.set("engaged").wait(5)
-    assert afm.tip.force.get() == 20
-    assert afm.tip.force_error.get() == 5
+    assert afm.tip.force.get() == 15
+    assert afm.tip.force_error.get() == 0
     monkeypatch.setattr(backend, "force", lambda: 12.0)
     afm.spectrometer.trigger().wait(5)
     assert afm.tip.force_error.get() == -3
