@@ -87,7 +87,7 @@ class CuriosityAgent(ThreadedAgent):
     losses = ("surrogate", "error_model")
     snapshot: ClassVar[tuple[str, ...]] = (
         *ThreadedAgent.snapshot, "_learned", "_losses", "_candidates", "_features", "_centroids",
-        "_patch_scaling", "_feature_scaling", "_inverse", "_counted",
+        "_patch_scaling", "_feature_scaling", "_latent_scaling", "_inverse", "_counted", "_error_width",
     )  # fmt: skip
 
     def __init__(self, config: Config, slots: Slots) -> None:
@@ -100,7 +100,9 @@ class CuriosityAgent(ThreadedAgent):
         self._features = np.empty((0, 0), dtype=np.float32)  # the same in the autoencoder's latent space (N, F), scaled
         self._centroids = np.empty((0, 0), dtype=np.float32)
         self._patch_scaling: Scaling | None = None
-        self._feature_scaling: Scaling | None = None
+        self._feature_scaling: Scaling | None = None  # of the autoencoder's latent space
+        self._latent_scaling: Scaling | None = None  # of the surrogate's, after its last training
+        self._error_width = 0  # from how many features the error is predicted
         self._inverse = np.empty(0)  # Σ 1/d to measured candidates in the autoencoder's latent space (N,)
         self._counted = 0  # how many of them are in that sum
         self._autoencoder: Autoencoder | None = None
@@ -173,9 +175,8 @@ class CuriosityAgent(ThreadedAgent):
         if state["surrogate"] is not None:
             self._surrogate = self._make_surrogate()
             self._surrogate.load_state(state["surrogate"])
-        if self._surrogate is not None and state["error_model"] is not None:
-            features = self._error_features(self._surrogate).shape[1]
-            self._error_model = self._make_error_model(features)
+        if state["error_model"] is not None:
+            self._error_model = self._make_error_model(self._error_width)
             self._error_model.load_state(state["error_model"])
 
     def _see(self, pool: Pool) -> None:
@@ -243,10 +244,11 @@ class CuriosityAgent(ThreadedAgent):
             latent = self._predict(self._surrogate).latent
             if latent is None:
                 raise ValueError(f"{type(self._surrogate).__name__} has no latent space to predict its error from")
-            self._feature_scaling = Scaling.of(latent.numpy(), axis=(0,))
+            self._latent_scaling = Scaling.of(latent.numpy(), axis=(0,))
         features = self._error_features(self._surrogate)
         if self._error_model is None:
-            self._error_model = self._make_error_model(features.shape[1])
+            self._error_width = features.shape[1]
+            self._error_model = self._make_error_model(self._error_width)
         error_loss = self._error_model.train(features[indices], relative, self._draw)
         self._losses = {"surrogate": surrogate_loss, "error_model": error_loss}
 
@@ -272,9 +274,9 @@ class CuriosityAgent(ThreadedAgent):
         if self._slots.error_space == "autoencoder":
             return torch.from_numpy(self._features)
         latent = self._predict(surrogate).latent
-        if latent is None or self._feature_scaling is None:
+        if latent is None or self._latent_scaling is None:
             raise ValueError("expected a surrogate that was trained and has a latent space")
-        return torch.from_numpy(self._feature_scaling.scale(latent.numpy()))
+        return torch.from_numpy(self._latent_scaling.scale(latent.numpy()))
 
     def _novelty(self, surrogate: Surrogate) -> Values:
         """Return how far each candidate is from all measured ones, (N,), of mean 1."""

@@ -216,6 +216,7 @@ def paper_ensemble(
     later_epochs: int = 5,
     error_epochs: int = 200,
     validation_window: int = 50,
+    autoencoder_epochs: int = 30,
 ) -> CuriosityAgent:
     """Curiosity with five Im2spec networks and an error model on the best one's encoder: the first workflow.
 
@@ -242,6 +243,8 @@ def paper_ensemble(
         Steps of the error model's training, which begins anew after each observation.
     validation_window : int
         The validation loss that tells which network is best is the mean over so many of its last epochs.
+    autoencoder_epochs : int
+        Passes of the autoencoder's training, for a start with k-means.
 
     Raises
     ------
@@ -263,6 +266,7 @@ def paper_ensemble(
         "later_epochs": whole("later_epochs", later_epochs, 1),
         "error_epochs": whole("error_epochs", error_epochs, 1),
         "validation_window": whole("validation_window", validation_window, 1),
+        "autoencoder_epochs": whole("autoencoder_epochs", autoencoder_epochs, 1),
     }
 
     def surrogate(patch: Shape, spectrum: int, generator: torch.Generator) -> EnsembleSurrogate:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.protocols import Context
+from agents.protocols import Context, Pool
 from agents.registry import build, configure
 
 SMALL = {"initial": 8, "filters": 6}
@@ -108,3 +108,12 @@ def test_deep_kernels_find_where_a_number_is_largest(world, explore):
     maps = agent.report().maps
     assert np.corrcoef(maps["mean"], means)[0, 1] > 0.9
     assert agent.report().prediction is None
+
+
+def test_the_ensemble_may_begin_with_k_means_and_take_a_new_image(world, explore):
+    options = {**SMALL, "epochs": 5, "later_epochs": 1, "error_epochs": 5, "latent": 2, "autoencoder_epochs": 2}
+    pool, spectra = world
+    agent, _ = explore(world, 10, {"agent": "paper-ensemble", "start": "k-means", **options})
+    agent.ingest(Pool(pool.positions, pool.patches + np.float32(0.01), pool.grid))
+    assert agent.suggest(1, Context(budget=20))[0].phase == "curious"
+    assert agent.report().prediction.shape == spectra.shape

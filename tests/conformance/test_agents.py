@@ -98,7 +98,7 @@ def test_it_never_suggests_what_is_taken_and_the_same_history_gives_the_same_ans
     agent.ingest(POOL)
     taken = set()
     for step in range(9):
-        pending, avoid = (data.draw(st.lists(st.integers(0, len(POOL) - 1), max_size=3, unique=True)) for _ in "pa")
+        pending, avoid = (data.draw(st.lists(st.integers(0, len(POOL) - 1), max_size=3, unique=True)) for _ in range(2))
         n = data.draw(st.integers(1, 3))
         chosen = agent.suggest(n, context(agent, pending, avoid))
         indices = [suggestion.index for suggestion in chosen]
