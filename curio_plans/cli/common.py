@@ -1,7 +1,8 @@
 """What all commands share: the application, consoles, options, errors in one line, opening a storage."""
 
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,43 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from error
 
     return told
+
+
+def named_values(pairs: list[str]) -> dict[str, Any]:
+    """Return the options given as ``name=value``; a value that is JSON counts as such, any other as text.
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found:
+            raise ValueError(f"expected --option name=value, got {pair!r}")
+        try:
+            values[name] = json.loads(value)
+        except json.JSONDecodeError:
+            values[name] = value
+    return values
+
+
+def connect(backend: str, options: Mapping[str, Any]) -> Any:
+    """Return the backend of this name, connected.
+
+    Raises
+    ------
+    ValueError
+        If there is none, an option is wrong, or the instrument does not answer.
+    """
+    from ophyd_devices.backend import BackendError
+    from ophyd_devices.registry import make_backend
+
+    try:
+        return make_backend(backend, **options)
+    except BackendError as error:
+        raise ValueError(str(error)) from error
 
 
 def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exist: bool = False) -> Any:

@@ -1,13 +1,23 @@
 """Commands that measure: run; and agents, those who can decide."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
+from curio_plans.cli.common import (
+    DATA,
+    Data,
+    Key,
+    Tiled,
+    app,
+    console,
+    named_values,
+    open_storage,
+    report_run,
+    tell_errors,
+)
 
 
 @app.command()
@@ -107,19 +117,7 @@ def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str])
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    for pair in pairs:
-        name, found, value = pair.partition("=")
-        if not found:
-            raise ValueError(f"expected --option name=value, got {pair!r}")
-        chosen[name] = _value(value)
-    return chosen
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    return chosen | named_values(pairs)
 
 
 def _measure(
