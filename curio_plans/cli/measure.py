@@ -12,6 +12,7 @@ from curio_plans.cli.common import (
     Key,
     Tiled,
     app,
+    connect,
     console,
     named_values,
     open_storage,
@@ -26,6 +27,12 @@ def run(
     sample: Annotated[
         Path | None,
         typer.Option(help="A measured sample: npz with image (H,W) or (C,H,W) and spectra (H,W,K). Default: the twin."),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file that names instrument and storage, as for the profile.", show_default="the twin"
+        ),
     ] = None,
     extent: Annotated[
         float | None, typer.Option(help="Width in nm of a sample file that has no extent_nm; else 1 px counts as 1 nm.")
@@ -74,7 +81,11 @@ def run(
     from ophyd_devices.registry import make_backend
 
     config = configure(agent, **_agent_options(agent, seed, initial, option or []))
-    if sample is None:
+    if settings is not None:
+        if sample is not None or real_time:
+            raise ValueError("--settings names the instrument; leave out --sample and --real-time")
+        backend, data, tiled, api_key = _from_settings(settings, data, tiled, api_key)
+    elif sample is None:
         if extent is not None:
             raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
         backend = make_backend("twin", seed=seed, real_time=real_time)
@@ -82,10 +93,10 @@ def run(
         backend = make_backend("recorded", path=sample, extent_nm=extent, real_time=real_time)
     afm = AFM(backend, name="afm")
     try:
-        if pixels is not None or sample is None:
+        if pixels is not None or (sample is None and settings is None):
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        if "assumed" in str(backend.describe()["sample"].get("extent_source", "")):
+        if "assumed" in str(backend.describe().get("sample", {}).get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
@@ -106,6 +117,18 @@ def agents() -> None:
         config = {key: value for key, value in configure(name).items() if key != "agent"}
         table.add_row(name, ", ".join(f"{key}={value}" for key, value in config.items()))
     console.print(table)
+
+
+def _from_settings(file: Path, data: Path, tiled: str | None, api_key: str | None) -> tuple[Any, Path, Any, Any]:
+    """Return backend, data directory, Tiled server and its key; what was given on the command line comes first."""
+    from curio_plans.settings import load_settings
+    from ophyd_devices.registry import check_backend
+
+    chosen = load_settings(check_backend, file, {})
+    if chosen.tiled is not None and tiled is None:
+        tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
+    backend = connect(chosen.backend.name, chosen.backend.options)
+    return backend, chosen.data if data == DATA else data, tiled, api_key
 
 
 def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def test_the_examples_of_a_page_run(page, tmp_path):
     environment = {**os.environ, "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
     for name in [name for name in environment if name.startswith("CURIO_")]:
         del environment[name]
+    environment["CURIO_CHECKOUT"] = str(ROOT)
     for kind, code in blocks(page):
         command = {"bash": ["bash", "-euo", "pipefail", "-c", code], "python": [sys.executable, "-c", code]}[kind]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
