@@ -13,8 +13,6 @@ that it may hold::
     name = "twin"                        # twin, recorded, epics, … or "package.module:function"
     options = { seed = 3 }               # what that backend takes
 
-    [envelope]                           # tighter limits than the instrument's own
-
 Environment variables come before the file: ``CURIO_DATA``, ``CURIO_TILED_URI``, ``CURIO_TILED_API_KEY``,
 ``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the file of a recorded sample.
 """
@@ -61,7 +59,6 @@ class Settings(_Table):
     data: Path = Path("curio-data")
     tiled: Tiled | None = None
     backend: Backend = Backend()
-    envelope: dict[str, Any] | None = None
 
 
 def load_settings(
@@ -86,18 +83,21 @@ def load_settings(
     environment = os.environ if environment is None else environment
     named = file or environment.get("CURIO_SETTINGS")
     path = Path(named).expanduser() if named else Path(FILE)
-    source = str(path)
     content = _read(path) if named or path.exists() else {}
     overrides = _from(environment)
-    if overrides:
-        source = f"{source} and environment" if content else "environment"
+
+    def source(setting: Any) -> str:
+        return "environment" if setting in overrides else str(path)
+
     try:
         settings = Settings.model_validate(_merged(content, overrides))
-        check(settings.backend.name, settings.backend.options)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {'; '.join(_sentence(fault) for fault in error.errors())}") from error
+        faults = (f"{source(fault['loc'][0])}: {_sentence(fault)}" for fault in error.errors())
+        raise SettingsError("; ".join(faults)) from None
+    try:
+        check(settings.backend.name, settings.backend.options)
     except ValueError as error:
-        raise SettingsError(f"{source}: {error}") from error
+        raise SettingsError(f"{source('backend')}: {error}") from None
     return settings
 
 
@@ -138,7 +138,7 @@ def _options(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise SettingsError(f'environment: CURIO_BACKEND_OPTIONS = {text!r} is not JSON like {{"seed": 3}}') from error
+        raise SettingsError(f'environment: CURIO_BACKEND_OPTIONS = {text!r} is not JSON like {{"seed": 3}}') from None
 
 
 def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
