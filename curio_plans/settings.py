@@ -137,7 +137,7 @@ def _from(environment: Mapping[str, str]) -> dict[str, Any]:
 def _options(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except json.JSONDecodeError:
         raise SettingsError(f'environment: CURIO_BACKEND_OPTIONS = {text!r} is not JSON like {{"seed": 3}}') from None
 
 
@@ -152,10 +152,11 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 def _sentence(fault: Any) -> str:
     *tables, key = fault["loc"]
     name = ".".join(str(part) for part in fault["loc"])
+    value = "…" if "key" in name else repr(fault["input"])  # an API key belongs into no log
     if fault["type"] == "extra_forbidden":
         table: dict[str, type[_Table]] = {"tiled": Tiled, "backend": Backend}
         known = (table[tables[0]] if tables else Settings).model_fields
-        return f"there is no setting {name} (= {fault['input']!r}); known are {', '.join(known)}"
+        return f"there is no setting {name} (= {value}); known are {', '.join(known)}"
     if fault["type"] == "missing":
         return f"{'.'.join(tables)} needs the setting {key}"
-    return f"{name} = {fault['input']!r}: {fault['msg']}"
+    return f"{name} = {value}: {fault['msg']}"

@@ -1,5 +1,6 @@
 """The AFM as a client of Channel Access sees it."""
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -33,7 +34,7 @@ _write_once = inspect.unwrap(PV.write)  # as it is, caproto's write sends again 
 
 POLL_S = 0.1
 """How often a waiting client looks whether the server is still there."""
-PATIENCE_S = 0.2
+PATIENCE_S = 0.5
 """How long to wait for a server that was just found to be lost."""
 VALUES_PER_S = 1e6
 """A waveform may take this much longer than the timeout: slower than any network in use."""
@@ -65,7 +66,6 @@ class EpicsBackend:
         self._tokens = itertools.count(secrets.randbits(40) + 1)
         self._running = 0
         self._closed = False
-        self._progress: Progress | None = None
         self._promise = 0.0
         self._patience = timeout
         self._session: str | None = None
@@ -77,7 +77,6 @@ class EpicsBackend:
             self._described = self._text("Info")
             self.info = wire.decode_info(self._described)
             self._session = self._text("Session")
-            self._pvs["Frame:Lines"].subscribe(data_type="native").add_callback(self._lines)
         except BaseException:
             self._context.disconnect()
             raise
@@ -125,11 +124,19 @@ class EpicsBackend:
                 done = lines
                 progress(lines, total)
 
-        self._progress = advance
+        def follow(_: Any, response: Any) -> None:
+            if len(response.data) == 3 and response.data[0] == self._running:
+                advance(int(response.data[1]), int(response.data[2]))
+
+        self._connect()
+        # For this frame only: caproto's thread that renews monitors does not survive a server that stays away.
+        monitor = self._pvs["Frame:Lines"].subscribe(data_type="native")
+        monitor.add_callback(follow)
         try:
             self._act("Frame", [*area, *pixels, line_rate])
         finally:
-            self._progress = None
+            with contextlib.suppress(CaprotoError, OSError):
+                monitor.clear()
         advance(pixels[0], pixels[0])  # the monitor of the last lines may be late
         shape = tuple(int(number) for number in self._read("Frame:Shape"))
         return self._waveform("Frame:Data", np.float32, shape)
@@ -160,9 +167,10 @@ class EpicsBackend:
         self._send("KeepAlive", [seconds])
 
     def stop(self) -> None:
-        """End the running action, from any thread."""
+        """End the running action, from any thread; where the server is lost, the action says so itself."""
         if self._running:
-            self._send("Stop", [self._running])
+            with contextlib.suppress(BackendError):
+                self._send("Stop", [self._running])
 
     def close(self) -> None:
         """Withdraw, take back the promise, disconnect; harmless when it was done."""
@@ -293,9 +301,3 @@ class EpicsBackend:
         if data.size != size:
             raise BackendError(f"expected {shape} values from {self.prefix}{name}, got {data.size}; check the IOC")
         return data.astype(dtype).reshape(shape)
-
-    def _lines(self, _: Any, response: Any) -> None:
-        token, done, total = response.data if len(response.data) == 3 else (0, 0, 0)
-        progress = self._progress
-        if progress is not None and token == self._running:
-            progress(int(done), int(total))

@@ -59,6 +59,7 @@ def test_the_environment_comes_first(tmp_path):
         ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, tiled, backend"),
         ('[backend]\nnam = "x"', {}, "there is no setting backend.nam (= 'x'); known are name, options"),
         ('[tiled]\nurl = "x"', {}, "tiled needs the setting uri"),
+        ('[tiled]\nuri = "x"\nkey = "secret"', {}, "there is no setting tiled.key (= …); known are uri, api_key"),
         ('backend = "twin"', {}, "backend = 'twin': Input should be a valid dictionary"),
         ("data = 3", {}, "data = 3: Input is not a valid path"),
         ("data =", {}, "lab.toml is not TOML"),

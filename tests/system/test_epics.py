@@ -93,6 +93,21 @@ def connect():
             client.close()
 
 
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def reconnected(client):
+    def connected():
+        client._context.broadcaster.search_now()
+        return all(pv.connected for pv in client._pvs.values())
+
+    until(connected)
+
+
 def ignore(done, total):
     pass
 
@@ -241,9 +256,30 @@ def test_the_raster_is_followed_and_other_clients_are_answered_while_it_runs(con
     assert client.frame((0, 2000, 0, 2000), (8, 8), 100.0, ignore).shape == (4, 8, 8)
 
 
+def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect, slow):
+    observer = connect(slow)
+    observer.engage(20)
+    (busy,) = observer._context.get_pvs("slow:Busy")
+    busy.wait_for_connection()
+
+    def vanish():
+        leaving = connect(slow)
+        with pytest.raises(BackendError, match="was lost during Frame"):
+            leaving.frame((0, 100, 0, 100), (10, 4), 10.0, lambda *_: leaving._context.disconnect(wait=False))
+
+    thread = threading.Thread(target=vanish)
+    thread.start()
+    until(lambda: busy.read().data[0] == 1)
+    thread.join()
+    until(lambda: busy.read().data[0] == 0)
+    assert list(observer._read("Frame:Lines")[1:]) == [10, 10]
+    assert observer.in_contact()
+
+
 def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_next(wanderer):
     ioc = Ioc("mortal:", "seed=3")
-    afm = microscope(EpicsBackend("mortal:", timeout=2.0))
+    client = EpicsBackend("mortal:", timeout=2.0)
+    afm = microscope(client)
     engine = RunEngine({})
 
     def kill(name, doc):
@@ -261,6 +297,7 @@ def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_n
         assert engine.state == "idle"
 
         ioc.start()
+        reconnected(client)
         engine.unsubscribe(token)
         documents, error = explore(afm, wanderer, engine=engine)
         assert error is None
@@ -289,9 +326,11 @@ def test_a_server_lost_during_a_frame_and_one_started_again_are_told(connect):
     with pytest.raises(BackendError, match=r"no answer from 27 of 27 PVs \(lost:Info …\)"):
         client.in_contact()
     ioc.start()
+    reconnected(client)
     client.move(0, 0, 1e6, 0)  # the loss was told already
     ioc.kill()
     ioc.start()
+    reconnected(client)
     with pytest.raises(BackendError, match=r"started again in between: the tip is withdrawn at \(1000, 1000\) nm"):
         client.move(10, 10, 1e6, 0)
     client.move(10, 10, 1e6, 0)
@@ -317,13 +356,6 @@ afm.backend.keep_alive(1.0)
 afm.imager.line_rate.put(4.0)
 RunEngine({})(image(afm))
 """
-
-
-def until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_client_that_is_killed_mid_run_leaves_the_tip_withdrawn(connect, slow):
