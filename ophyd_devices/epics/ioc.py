@@ -42,7 +42,8 @@ def _reading(name: str, doc: str, value: Any, ask: Callable[[AfmBackend], Any], 
     async def get(ioc: "AfmIoc", instance: PvpropertyData) -> Any:
         return await ioc._fresh(instance, lambda: ask(ioc.backend))
 
-    return pvproperty(get=get, value=value, name=name, doc=doc, read_only=True, **more)
+    # Without a group of its own, a reading would share its alarm with every PV.
+    return pvproperty(get=get, value=value, name=name, doc=doc, read_only=True, alarm_group=name, **more)
 
 
 def _numbers(name: str, doc: str, length: int, dtype: Any = float) -> Any:
@@ -195,26 +196,25 @@ class AfmIoc(PVGroup):
 
     async def end(self) -> None:
         """Stop what runs, withdraw and release the instrument."""
-        while self._running is not None:
-            await self._stop()
-            await asyncio.sleep(INSIST_S)
+        await self._quiet()
         await self._ask(self.backend.close)
         self._worker.shutdown()
 
     async def _watch(self, seconds: float) -> None:
         """Withdraw after `seconds`, unless cancelled before."""
         await asyncio.sleep(seconds)
-        self._broken = f"the watchdog withdrew the tip: the client gave no sign of life for {seconds:g} s"
-        while self._running is not None:
-            await self._stop()
-            await asyncio.sleep(INSIST_S)
-        try:
-            await self._ask(self.backend.withdraw)
-            await self.watchdog.write(Watchdog.WITHDREW)
-            await self._publish_state()
-            await self.message.write(self._broken)
-        finally:
-            self._broken = ""
+        self._broken = f"the watchdog withdraws the tip: the client gave no sign of life for {seconds:g} s"
+        while self._broken:
+            try:
+                await self._quiet()
+                await self._ask(self.backend.withdraw)
+                await self.message.write(self._broken)
+                self._broken = ""
+            except Exception as error:  # noqa: BLE001  whatever the controller raises, the tip must come off
+                await self.message.write(f"{self._broken}, not yet: {error}")
+                await asyncio.sleep(INSIST_S)
+        await self.watchdog.write(Watchdog.WITHDREW)
+        await self._publish_state()
 
     async def _act(
         self,
@@ -288,7 +288,15 @@ class AfmIoc(PVGroup):
         return await asyncio.get_running_loop().run_in_executor(self._worker, call)
 
     async def _stop(self) -> None:
-        await asyncio.to_thread(self.backend.stop)
+        """Stop what runs; a tip on its way off the surface is left alone."""
+        if self._running is not None and self._running[1] != "Withdraw":
+            await asyncio.to_thread(self.backend.stop)
+
+    async def _quiet(self) -> None:
+        """Stop until nothing runs."""
+        while self._running is not None:
+            await self._stop()
+            await asyncio.sleep(INSIST_S)
 
 
 def serve(

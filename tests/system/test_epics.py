@@ -36,10 +36,11 @@ def free_port():
 class Ioc:
     """``curio ioc`` as a user starts it."""
 
-    def __init__(self, prefix, *options):
+    def __init__(self, prefix, *options, backend="twin"):
         port = str(free_port())
         os.environ["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "curio_plans.cli", "ioc", "--prefix", prefix, "--port", port]
+        self._command = [sys.executable, "-m", "curio_plans.cli", "ioc", "--backend", backend]
+        self._command += ["--prefix", prefix, "--port", port]
         self._command += [word for option in options for word in ("-o", option)]
         self.prefix = prefix
         self.start()
@@ -77,6 +78,20 @@ def slow():
     ioc = Ioc("slow:", "seed=3", "real_time=true")
     yield ioc
     ioc.kill()
+
+
+@pytest.fixture
+def launch():
+    """Start an IOC for this test only."""
+    started = []
+
+    def launch(*arguments, **more):
+        started.append(Ioc(*arguments, **more))
+        return started[-1]
+
+    yield launch
+    for ioc in started:
+        ioc.kill()
 
 
 @pytest.fixture
@@ -194,15 +209,14 @@ def explore(afm, wanderer, *, engine=None, points=6):
     return documents, error
 
 
-def test_a_run_over_channel_access_has_the_documents_of_the_twin(wanderer):
-    ioc = Ioc("fresh:", "seed=3")  # the noise depends on what was measured before
+def test_a_run_over_channel_access_has_the_documents_of_the_twin(launch, wanderer):
+    launch("fresh:", "seed=3")  # the noise depends on what was measured before
     near, far = microscope(twin(seed=3)), microscope(EpicsBackend("fresh:"))
     try:
         expected, got = explore(near, wanderer)[0], explore(far, wanderer)[0]
     finally:
         near.close()
         far.close()
-        ioc.kill()
     assert expected[-1][1]["exit_status"] == "success"
     assert [name for name, _ in expected] == [name for name, _ in got]
     for (name, one), (_, other) in zip(expected, got, strict=True):
@@ -276,8 +290,8 @@ def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect
     assert observer.in_contact()
 
 
-def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_next(wanderer):
-    ioc = Ioc("mortal:", "seed=3")
+def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_next(launch, wanderer):
+    ioc = launch("mortal:", "seed=3")
     client = EpicsBackend("mortal:", timeout=2.0)
     afm = microscope(client)
     engine = RunEngine({})
@@ -306,11 +320,10 @@ def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_n
         assert afm.tip.position == "withdrawn"
     finally:
         afm.close()
-        ioc.kill()
 
 
-def test_a_server_lost_during_a_frame_and_one_started_again_are_told(connect):
-    ioc = Ioc("lost:", "seed=3", "real_time=true")
+def test_a_server_lost_during_a_frame_and_one_started_again_are_told(launch, connect):
+    ioc = launch("lost:", "seed=3", "real_time=true")
     client = connect(ioc)
     client.engage(20)
     client.keep_alive(30)
@@ -337,7 +350,46 @@ def test_a_server_lost_during_a_frame_and_one_started_again_are_told(connect):
     client.close()
     ioc.process.send_signal(signal.SIGTERM)
     assert ioc.process.wait(30) == 0
-    ioc.kill()
+
+
+SICK = """
+from ophyd_devices.backend import BackendError
+from ophyd_devices.twin import TwinBackend, twin
+
+class Sick(TwinBackend):
+    lifts = 0
+
+    def force(self):
+        raise BackendError("the load cell is unplugged")
+
+    def withdraw(self):
+        if self.in_contact():
+            self.lifts += 1
+            if self.lifts < 3:
+                raise BackendError("the lift is stuck")
+        super().withdraw()
+
+def make():
+    healthy = twin()
+    return Sick(healthy.sample, healthy.clock)
+"""
+
+
+def test_a_value_that_the_instrument_cannot_give_is_never_an_old_one_and_the_watchdog_insists(
+    launch, connect, tmp_path, monkeypatch
+):
+    (tmp_path / "sick_scope.py").write_text(SICK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    client = connect(launch("sick:", backend="sick_scope:make"))
+    with pytest.raises(BackendError, match="the IOC has no valid sick:Force: the load cell is unplugged"):
+        client.force()
+    assert client.position() == (1000, 1000)
+    client.engage(20)
+    with pytest.raises(BackendError, match="the lift is stuck"):
+        client.withdraw()
+    assert client.in_contact()
+    client.keep_alive(0.1)
+    until(lambda: not client.in_contact())
 
 
 def test_nothing_answers(network):

@@ -191,7 +191,8 @@ def test_a_run_can_be_paused_resumed_and_aborted(queue):
     queue.client.re_abort()
     queue.client.wait_for_idle(timeout=60)
     (item,) = queue.client.history_get()["items"]
-    queue.client.queue_clear()  # as above
+    assert queue.client.status()["items_in_queue"] == 1  # it went back into the queue
+    queue.client.queue_clear()
     assert item["result"]["exit_status"] == "aborted"
     assert item["result"]["run_uids"] == [run["uid"]]
     stop = stored(queue, run["uid"])["stop"]
