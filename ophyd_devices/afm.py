@@ -7,6 +7,7 @@ from typing import Any
 
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
+from ophyd.device import Staged
 
 from ophyd_devices.backend import AfmBackend
 from ophyd_devices.dose import DoseLog
@@ -90,6 +91,12 @@ class AFM(Device):
             self.tip,
             *(signal for signal in signals if signal.parent not in (self.scanner, self.tip)),
         ]
+
+    def stage(self) -> list[Any]:
+        """Stage; an unstaging that failed, because the controller was lost, is finished first."""
+        if self._staged is Staged.partially:
+            self.unstage()
+        return super().stage()  # type: ignore[no-any-return]
 
     def describe_sample(self) -> Mapping[str, Any]:
         """Return JSON-able facts about sample and instrument, for the start document."""
