@@ -156,6 +156,8 @@ class History:
         The uid of the event each came from.
     decisions : list of Decision
         In order.
+    outcomes : list of Observation or Exclusion
+        How each decision ended, in the same order; shorter where some have not ended.
     maps : list of BeliefMap
         In order.
     rejected : list of Rejected
@@ -180,7 +182,8 @@ class History:
         self.drifts: list[DriftEstimate] = []
         self.time = 0.0
         self.reference: NDArray[np.float64] | None = None
-        self._settled: list[int] = []  # for each record, how many decisions have come to an end with it
+        self.outcomes: list[Observation | Exclusion] = []
+        self._ended: list[int] = []  # for each record, how many decisions had ended with it
         self._descriptors: dict[str, Mapping[str, Any]] = {}
         self._seen: set[tuple[str, int]] = set()
         for name, doc in documents:
@@ -241,8 +244,8 @@ class History:
 
     def context(self, records: int, decisions: int) -> Context:
         """Return what the plan knew when `records` were in and `decisions` had been made."""
-        settled = self._settled[records - 1] if records else 0
-        pending = tuple(decision.candidate for decision in self.decisions[settled:decisions])
+        ended = self._ended[records - 1] if records else 0
+        pending = tuple(decision.candidate for decision in self.decisions[ended:decisions])
         return Context(budget=self.budget, pending=pending)
 
     def _start(self) -> Mapping[str, Any]:
@@ -264,14 +267,17 @@ class History:
             observation = read_observation(data, self.microscope)
             self.observations.append(observation)
             self.observation_uids.append(doc["uid"])
-            self._append(observation, settles=True)
+            self.outcomes.append(observation)
+            self._append(observation)
         elif stream == REJECTED and CANDIDATE in data:
             observation = read_observation(data, self.microscope)
             self.rejected.append(Rejected(observation, int(data["attempt"]), str(data["rejected_reason"])))
         elif stream == EXCLUSION:
             for index in np.flatnonzero(data["exclusion_candidates"]):
                 exclusion = Exclusion(int(index), str(data["exclusion_reason"]))
-                self._append(exclusion, settles=bool(data["exclusion_decided"]))
+                if data["exclusion_decided"]:
+                    self.outcomes.append(exclusion)
+                self._append(exclusion)
         elif stream == ANSWER:
             self._append(Answer(str(data["answer_question"]), str(data["answer_text"])))
         elif stream == DRIFT:
@@ -309,9 +315,9 @@ class History:
         )
         self._append(self.pool)
 
-    def _append(self, record: Record, *, settles: bool = False) -> None:
+    def _append(self, record: Record) -> None:
         self.records.append(record)
-        self._settled.append((self._settled[-1] if self._settled else 0) + settles)
+        self._ended.append(len(self.outcomes))
 
 
 def read_observation(data: Mapping[str, Any], microscope: str) -> Observation:

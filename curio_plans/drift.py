@@ -83,20 +83,42 @@ class Registration:
 
 
 def register(first: Array, second: Array) -> Registration:
-    """Find the shift between two images (ny, nx) of the same size, by phase correlation to 1/20 px.
+    """Find the shift between two images (ny, nx) of the same size.
 
-    The images are tapered at the edges (Hann), which a drifting sample enters and leaves. See Guizar-Sicairos et al.,
-    Optics Letters 33, 156 (2008), as implemented in scikit-image.
+    Phase correlation finds it to a pixel, whatever lies at the edges; then the cross-correlation of what both images
+    show, tapered (Hann) so that the edges do not pull, finds it to 1/20 px. Both as implemented in scikit-image after
+    Guizar-Sicairos et al., Optics Letters 33, 156 (2008).
     """
+    nothing = Registration(0.0, 0.0, 0.0)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return nothing
+    coarse = np.rint(_shift(first, second, "phase")).astype(int)
+    one, other = _overlap(first, second, *coarse)
+    if one.size < first.size // 4 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return nothing
+    fine = _shift(one, other, None)
+    confidence = float(np.corrcoef(one.ravel(), ndimage.shift(other, -fine, order=1, mode="nearest").ravel())[0, 1])
+    rows, columns = coarse + fine
+    return Registration(float(rows), float(columns), confidence)
+
+
+def _shift(first: Array, second: Array, normalization: str | None) -> NDArray[np.float64]:
+    """Return how far (rows, columns) in px `second` shows everything from where `first` shows it."""
     taper = window("hann", first.shape)
     tapered = [(image - image.mean()) * taper for image in (first, second)]
-    back, _, _ = phase_cross_correlation(*tapered, upsample_factor=UPSAMPLING)
-    aligned = ndimage.shift(second, back, order=1, cval=np.nan)
-    both = np.isfinite(aligned)
-    pair = first[both], aligned[both]
-    usable = both.sum() > first.size // 4 and all(np.std(image) > 0 for image in pair)
-    confidence = float(np.corrcoef(*pair)[0, 1]) if usable else 0.0
-    return Registration(float(-back[0]), float(-back[1]), confidence)
+    back, _, _ = phase_cross_correlation(*tapered, upsample_factor=UPSAMPLING, normalization=normalization)
+    return -np.asarray(back, dtype=np.float64)
+
+
+def _overlap(first: Array, second: Array, rows: int, columns: int) -> tuple[Array, Array]:
+    """Return what both images show, when `second` shows it (rows, columns) px from where `first` does."""
+
+    def parts(size: int, shift: int) -> tuple[slice, slice]:
+        low, high = max(0, -shift), min(size, size - shift)
+        return slice(low, high), slice(low + shift, high + shift)
+
+    (rows_one, rows_other), (columns_one, columns_other) = parts(first.shape[0], rows), parts(first.shape[1], columns)
+    return first[rows_one, columns_one], second[rows_other, columns_other]
 
 
 class Drift:

@@ -97,7 +97,7 @@ class LiveView:
             return
         number = len(history.observations)
         self._points.update(self._point, completed=number)
-        observation, decision = history.observations[-1], history.decisions[number - 1]
+        observation, decision = history.observations[-1], history.decisions[len(history.outcomes) - 1]
         x, y = observation.position
         row = (
             f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "

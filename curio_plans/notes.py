@@ -21,6 +21,8 @@ _KINDS: dict[type, tuple[str, str]] = {
 class Note:
     """A readable and movable of fixed keys; ``set({key: value, …})`` writes all or some of them.
 
+    The RunEngine wants the same devices in each event of a stream; notes of one name are the same to it.
+
     Parameters
     ----------
     name : str
@@ -38,6 +40,12 @@ class Note:
         self._values = dict(values)
         self._units = dict(units) if units is not None else {}
         self._timestamp = 0.0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Note) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]

@@ -187,9 +187,9 @@ def _compare(stored: Decision, replayed: Suggestion | str, history: History) -> 
             f"decided after event {stored.last_observation}",
             f"observation {stored.observations} is {last}",
         )
-    if stored.number < len(history.observations) and history.observations[stored.number].index != stored.candidate:
-        measured = history.observations[stored.number].index
-        return Difference(stored.number, f"{said}, but candidate {measured} was measured", again)
+    if stored.number < len(history.outcomes) and history.outcomes[stored.number].index != stored.candidate:
+        tried = history.outcomes[stored.number].index
+        return Difference(stored.number, f"{said}, but candidate {tried} was tried", again)
     return None
 
 
