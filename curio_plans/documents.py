@@ -138,6 +138,8 @@ class DriftEstimate:
 class History:
     """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
 
+    The documents of a run that resumes another come after those of the other, and the two count as one.
+
     Attributes
     ----------
     start, stop : dict or None
@@ -192,7 +194,7 @@ class History:
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take the next document; those of other streams and kinds are passed over."""
         if name == "start":
-            self.start = doc
+            self.start, self.stop = doc, None
         elif name == "stop":
             self.stop = doc
         elif name == "descriptor":

@@ -3,6 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -290,6 +291,21 @@ class Storage:
             documents = self.documents(earlier) + documents
         return documents
 
+    def resumable(self, uid: str) -> Documents:
+        """Return what `lineage` does, of a run that has ended; one whose process ended before it is closed.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        StorageError
+            If it is still being measured.
+        """
+        uid = self.resolve(uid)
+        if uid in journalled(self.directory):
+            self.close_unfinished(uid, "resume")
+        return self.lineage(uid)
+
     def repair(self, uid: str) -> None:
         """Put a run into Tiled as the journal has it; what Tiled has of that run is replaced.
 
@@ -370,10 +386,11 @@ class Storage:
         RunNotFound, AmbiguousRun
             If not exactly one run is meant.
         StorageError
-            As `repair`.
+            If the run is still going on, or is not in this journal.
         """
         if close_unfinished(self.directory, self._require_ended(uid), by):
-            self.repair(uid)
+            with suppress(StorageError):  # what Tiled does not take now, it gets from `recover`
+                self.repair(uid)
 
     def _require_ended(self, uid: str) -> str:
         """Return the full uid of a run in the journal that nobody is writing."""

@@ -76,16 +76,19 @@ def take_good_spectrum(
     *,
     quality: Quality,
     measure: Callable[..., MsgGenerator[str]] = take_spectrum,
+    rejected: Sequence[str] = (),
 ) -> MsgGenerator[str]:
     """Take a spectrum, again where it is bad and the policy says so. Returns what is wrong with the last one.
+
+    `rejected` tells what was wrong with earlier attempts at this place, which count.
 
     Raises
     ------
     QualityError
         If it is bad and the policy is to stop.
     """
-    reason = ""
-    for _ in range(quality.attempts):
+    reason = rejected[-1] if rejected else ""
+    for _ in range(quality.attempts - len(rejected)):
         yield from bps.checkpoint()
         reason = yield from measure(
             afm, position, also, judge=lambda reading: quality.judge(reading, afm.spectrometer.name)
@@ -153,9 +156,9 @@ def decide(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: fl
         yield from bps.checkpoint()
 
 
-def look_ahead(thinker: Thinker, number: int) -> MsgGenerator[None]:
-    """Let the agent start to think about decision `number` while the plan goes on."""
-    yield from bps.abs_set(thinker, number, group="look ahead")
+def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> MsgGenerator[None]:
+    """Let the agent start to think about decision `number` while the plan goes on; see :meth:`Thinker.set`."""
+    yield from bps.abs_set(thinker, number, records=records, group="look ahead")
 
 
 def record_maps(thinker: Thinker, *, latest: bool = False) -> MsgGenerator[None]:
