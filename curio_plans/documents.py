@@ -224,7 +224,13 @@ class History:
 
     def stream(self, event: Mapping[str, Any]) -> str:
         """Return the name of the stream that `event` belongs to."""
-        return str(self._descriptors[event["descriptor"]]["name"])
+        descriptor = self._descriptors.get(event["descriptor"])
+        if descriptor is None:
+            raise DocumentError(
+                f"event {event['uid']} comes before its descriptor, or that is missing: the documents are not in "
+                "order; read the run from its journal, or put that in order with curio recover"
+            )
+        return str(descriptor["name"])
 
     def descriptor(self, stream: str) -> Mapping[str, Any]:
         """Return the last descriptor of `stream`; empty if it has none."""

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,7 +109,7 @@ def close_unfinished(directory: Path | str, uid: str, by: str) -> bool:
     return True
 
 
-def closing_stop(documents: Documents, by: str) -> dict[str, Any]:
+def closing_stop(documents: Sequence[tuple[str, Mapping[str, Any]]], by: str) -> dict[str, Any]:
     """Return an honest stop document for a run whose process ended before it.
 
     Its time is that of the last document: the last sign of life.

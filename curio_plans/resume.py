@@ -31,6 +31,8 @@ _FREE = frozenset({"think_timeout", "map_every"})
 """Arguments that change no decision; a resumed run may have others."""
 
 _WAVEFORM = ("amplitude", "steps_per_cycle", "cycles", "dwell")
+_SETTINGS = (*_WAVEFORM, "area", "pixels", "line_rate", "velocity", "settle", "setpoint")
+"""What is set on a microscope before a run; the rest of its configuration follows, or is fixed."""
 
 
 class ResumeError(ValueError):
@@ -109,12 +111,19 @@ class Earlier:
         differences = _differences(stored.get("sample", {}), present.get("sample", {}))
         if differences:
             raise ResumeError(f"run {self.uid} was measured on another sample: {differences}; mount that one")
-        known = {key: value for stream in (IMAGE, POINT) for key, value in self._configuration(stream).items()}
-        devices: list[Any] = [afm.imager, afm.spectrometer, afm.scanner, afm.tip]
-        now = {key: entry["value"] for device in devices for key, entry in device.read_configuration().items()}
-        differences = _differences(known, {key: now.get(key) for key in known})
+        now = {key: entry["value"] for device in _devices(afm) for key, entry in device.read_configuration().items()}
+        known = {key: value for key, value in self._settings.items() if key in now}
+        differences = _differences(known, {key: now[key] for key in known})
         if differences:
             raise ResumeError(f"run {self.uid} was measured with other settings: {differences}; set them back")
+
+    def restore(self, afm: Microscope) -> None:
+        """Set a microscope as it was set for the stored run."""
+        for device in _devices(afm):
+            for key in device.read_configuration():
+                name = key.removeprefix(f"{device.name}_")
+                if name in _SETTINGS and key in self._settings:
+                    getattr(device, name).put(self._settings[key])
 
     def looked_ahead(self) -> int | None:
         """Return how many records the next decision rests on, if it was begun while the last point was measured.
@@ -127,8 +136,18 @@ class Earlier:
         upto = history.records.index(history.outcomes[-1])
         return None if any(isinstance(record, Answer) for record in history.records[upto:]) else upto
 
-    def _configuration(self, stream: str) -> Mapping[str, Any]:
-        return self.history.configuration.get(stream, {})
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """What the baseline, and for the streams that there are their descriptors, say of the configuration."""
+        baseline = [event["data"] for stream, event in events(self.documents) if stream == "baseline"]
+        settings = dict(baseline[0]) if baseline else {}
+        for stream in (IMAGE, POINT):
+            settings |= self.history.configuration.get(stream, {})
+        return settings
+
+
+def _devices(afm: Microscope) -> list[Any]:
+    return [afm.imager, afm.spectrometer, afm.scanner, afm.tip]
 
 
 def is_fresh(afm: Microscope) -> bool:

@@ -1,6 +1,7 @@
 """Commands that measure: run; and agents, those who can decide."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,8 @@ import typer
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
+
+Documents = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @app.command()
@@ -63,7 +66,7 @@ def run(
     from ophyd_devices.afm import AFM
     from ophyd_devices.registry import make_backend
 
-    config = configure(agent, **_agent_options(agent, seed, initial, option or []))
+    config = configure(agent, **agent_options(agent, seed, initial, option or []))
     if sample is None:
         if extent is not None:
             raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
@@ -98,7 +101,14 @@ def agents() -> None:
     console.print(table)
 
 
-def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
+def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
+    """Return the options of an agent as the command line gives them.
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=``, or the agent has no initial points.
+    """
     from agents.registry import options
 
     known = options(agent)
@@ -126,38 +136,54 @@ def _measure(
     afm: Any, arguments: dict[str, Any], data: Path, tiled: str | None, api_key: str | None, figure: bool
 ) -> None:
     from bluesky import RunEngine
-    from bluesky.preprocessors import SupplementalData
     from bluesky.simulators import check_limits
-    from bluesky.utils import RunEngineInterrupted
 
-    from curio_plans.live import LiveView
-    from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
     engine = RunEngine({})
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
-        metadata = PersistentMetadata(data / "metadata.db")
-        engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
-        storage.attach(engine)
-        engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
-        started: list[str] = []
-        engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
-        interrupted = False
-        with LiveView(console) as view:
-            engine.subscribe(view)
-            engine.waiting_hook = view.waiting
-            try:
-                engine(curiosity(afm, **arguments))
-            except RunEngineInterrupted:
-                engine.abort("interrupted at the terminal")
-                interrupted = True
-        documents = storage.documents(started[-1])
-        report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
-        _tell_where(started[-1], data, tiled)
-        if interrupted:
-            raise typer.Exit(130)
+        keep_run(engine, afm, curiosity(afm, **arguments), storage, data, tiled, figure)
+
+
+def keep_run(
+    engine: Any,
+    afm: Any,
+    plan: Any,
+    storage: Any,
+    data: Path,
+    tiled: str | None,
+    figure: bool,
+    earlier: Documents = (),
+) -> None:
+    """Run a plan of one run, keep and show it, and report on it; `earlier` are the documents of a run it resumes."""
+    from bluesky.preprocessors import SupplementalData
+    from bluesky.utils import RunEngineInterrupted
+
+    from curio_plans.live import LiveView
+    from curio_plans.persistent import PersistentMetadata
+
+    metadata = PersistentMetadata(data / "metadata.db")
+    engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
+    storage.attach(engine)
+    engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+    started: list[str] = []
+    engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
+    interrupted = False
+    with LiveView(console, earlier) as view:
+        engine.subscribe(view)
+        engine.waiting_hook = view.waiting
+        try:
+            engine(plan)
+        except RunEngineInterrupted:
+            engine.abort("interrupted at the terminal")
+            interrupted = True
+    documents = storage.lineage(started[-1])
+    report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
+    _tell_where(started[-1], data, tiled)
+    if interrupted:
+        raise typer.Exit(130)
 
 
 def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
