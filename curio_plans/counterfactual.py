@@ -22,9 +22,6 @@ from curio_plans.report import ACCENT, QUIET, Curve, _draw_map, learning_curve
 
 Progress = Callable[[int, int], None]
 
-_LOOKS = 12
-"""At so many numbers of points the learning curves are looked at."""
-
 
 @dataclass(frozen=True, eq=False)
 class Course:
@@ -121,6 +118,7 @@ def counterfactual(
     build: Callable[[Config], Agent],
     config: Config,
     progress: Progress | None = None,
+    looks: int = 12,
 ) -> Counterfactual:
     """Let another agent, or the same with other settings, decide on the sample of a stored run.
 
@@ -137,6 +135,8 @@ def counterfactual(
         The other agent's.
     progress : callable, optional
         Called with (decisions done, decisions in all).
+    looks : int
+        At so many numbers of points the learning curves are looked at.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def counterfactual(
     if truth is None:
         truth = np.full((len(pool), len(history.observations[0].spectrum)), np.nan)
         truth[measured] = [observation.spectrum for observation in history.observations]
-    counts = np.unique(np.geomspace(5, len(measured) - (not continues), _LOOKS).astype(np.int64))
+    counts = np.unique(np.geomspace(5, len(measured) - (not continues), looks).astype(np.int64))
     walk = _Walk(history, build(config), truth, counts)
     for number in range(len(measured)):
         walk.step(number)

@@ -37,19 +37,6 @@ def run(plan, *arguments, afm=None, **options):
     return emitted
 
 
-def facts(documents):
-    """What a run decided and measured, without uids and times of the computer."""
-    history = History(documents)
-    return [
-        *[(d.candidate, d.phase, d.score, dict(d.parts), d.records, d.observations) for d in history.decisions],
-        *[(o.index, o.time, *o.position, *o.requested, *o.spectrum) for o in history.observations],
-        *[(r.observation.index, r.attempt, r.reason, r.observation.time) for r in history.rejected],
-        *[(drift.shift, drift.time) for drift in history.drifts],
-        *[image.time for image in history.images],
-        history.stop["exit_status"],
-    ]
-
-
 def resumed(documents, wanderer, **options):
     """The documents of a stored run and of the one that resumes it."""
     return documents + run(resume_plan, "the run", build=wanderer, stored=lambda uid: documents, **options)
@@ -64,7 +51,7 @@ ALL = {"lookahead": 1, "drift": DRIFT, "map_every": 2, "quality": {"min_snr": 4.
 
 
 @pytest.mark.parametrize("options", [{}, ALL], ids=["plain", "looking ahead, drift, bad spectra"])
-def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(options, wanderer):
+def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(options, wanderer, facts):
     whole = run(curiosity, {"seed": 4, "initial": 2}, POINTS, build=wanderer, **options)
     expected = facts(whole)
     if options:
@@ -76,7 +63,7 @@ def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(options,
         assert verify(both, wanderer).identical
 
 
-def test_a_resumed_run_can_be_resumed_again(wanderer):
+def test_a_resumed_run_can_be_resumed_again(wanderer, facts):
     whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
     once = resumed(ended_after(whole, len(whole) // 3), wanderer)
     twice = resumed(ended_after(once, len(once) * 2 // 3), wanderer)
@@ -108,7 +95,7 @@ def test_an_aborted_run_is_resumed_in_the_same_session_without_rebuilding(wander
     assert history.images[0].time == History(whole).images[0].time, "the image is that of the earlier run"
 
 
-def test_curiosity_itself_takes_a_run_to_resume(wanderer):
+def test_curiosity_itself_takes_a_run_to_resume(wanderer, facts):
     whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
     stopped = ended_after(whole, len(whole) - 8)
     new = run(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
