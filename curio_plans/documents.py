@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.pool import make_pool
 from agents.protocols import Answer, Context, Exclusion, Observation, Pool, Record
+from curio_plans.metadata import check_format
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
 REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION = (
@@ -192,8 +193,15 @@ class History:
             self(name, doc)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take the next document; those of other streams and kinds are passed over."""
+        """Take the next document; those of other streams and kinds are passed over.
+
+        Raises
+        ------
+        FormatError
+            If a later version wrote it.
+        """
         if name == "start":
+            check_format(doc)
             self.start, self.stop = doc, None
         elif name == "stop":
             self.stop = doc

@@ -9,8 +9,18 @@ from bluesky.protocols import Movable, Readable, Triggerable
 class Scanner(Readable, Movable, Protocol):
     """Moves to (x, y) in nm; refuses places outside its range before anything moves."""
 
+    position: Any
+    velocity: Any
+    settle: Any
+
     def check_value(self, value: Any) -> None:
         """Raise if the scanner cannot go to `value`."""
+
+
+class Tip(Readable, Movable, Protocol):
+    """Moves to ``"engaged"`` or ``"withdrawn"``."""
+
+    position: Any
 
 
 class Imager(Readable, Triggerable, Protocol):
@@ -19,12 +29,14 @@ class Imager(Readable, Triggerable, Protocol):
     area: Any
     pixels: Any
     channels: Any
+    line_rate: Any
 
 
 class Spectrometer(Readable, Triggerable, Protocol):
     """Takes spectra (K,) at the present position."""
 
     axis: Any
+    dwell: Any
     steps_per_cycle: Any
     cycles: Any
 
@@ -40,7 +52,7 @@ class Microscope(Readable, Protocol):
     """An atomic force microscope as the plans see it."""
 
     scanner: Scanner
-    tip: Movable
+    tip: Tip
     imager: Imager
     spectrometer: Spectrometer
     reference: Reference

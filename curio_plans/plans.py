@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from agents.pool import automatic_stride, candidate_positions
 from agents.protocols import Agent, Config
 from curio_plans import stubs
-from curio_plans.documents import POINT
+from curio_plans.documents import IMAGE, POINT
 from curio_plans.drift import Drift, DriftCorrection
 from curio_plans.escalation import Escalate, Escalation, EscalationRule
 from curio_plans.exploration import Exploration, Measure, corners_of
@@ -44,7 +44,8 @@ def image(afm: Microscope, *, md: dict[str, Any] | None = None) -> MsgGenerator[
     str
         The uid of the run.
     """
-    metadata = run_metadata(afm, "image", {}, md)
+    # Without dimensions BestEffortCallback takes the next run for one without them, too.
+    metadata = run_metadata(afm, "image", {}, md, hints={"dimensions": [(["time"], IMAGE)]})
     return (yield from _run(afm, lambda: stubs.take_image(afm), metadata))
 
 

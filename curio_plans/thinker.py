@@ -5,19 +5,20 @@ starts the decision of that number and returns a Status. It is idempotent: asked
 plan looks ahead, or because the RunEngine repeats messages after a pause – it returns the thought it already has.
 """
 
+import functools
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Context, Observation, Question, Record, Report, Suggestion
-from curio_plans.documents import DECISION, MAP, History
+from agents.protocols import Agent, Answer, Context, Observation, Question, Record, Report, Suggestion
+from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
-from curio_plans.status import FutureStatus
+from curio_plans.status import FutureStatus, Worker
 
 
 class ThinkingError(RuntimeError):
@@ -62,7 +63,7 @@ class Thinker:
         self.maps = Maps(self)
         self._budget = budget
         self._ingested = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Worker | None = None
         self._thoughts: dict[int, Future[Thought]] = {}
         self._number = -1
 
@@ -72,13 +73,13 @@ class Thinker:
 
     def stage(self) -> list[Any]:
         """Start the thinking thread."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="thinking")
+        self._thread = Worker("thinking")
         return [self]
 
     def unstage(self) -> list[Any]:
         """End the thinking thread; a thought that is under way is not waited for."""
         if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.close()
             self._thread = None
         return [self]
 
@@ -91,13 +92,13 @@ class Thinker:
         """Start thinking about decision `number` with everything observed so far, unless that has begun already.
 
         Where an earlier run, that the present one resumes, had begun this thought before its last point was measured,
-        `records` says how many there were then.
-
-        A thought that ended in a question is thought again when something new has come: the answer.
+        `records` says how many there were then. A thought that ended in a question is thought again when the answer has
+        come.
         """
         self.check_value(number)
         self._number = number
-        if number not in self._thoughts or (self.question is not None and self._ingested < len(self.history.records)):
+        answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
+        if number not in self._thoughts or (answered and self.question is not None):
             self._remember(number, self.think(decide=True, records=records))
         return FutureStatus(self._thoughts[number])
 
@@ -117,7 +118,7 @@ class Thinker:
         measured = [record.index for record in self.history.records[:records] if isinstance(record, Observation)]
         last = self.history.observation_uids[len(measured) - 1] if measured else ""
         context = self.history.context(records, len(self.history.decisions))
-        return self._thread.submit(self._think, new, context, records, measured, last, decide)
+        return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
 
     def predicted_error(self) -> NDArray[np.float32] | None:
         """Return the error that the agent expected over the pool at its last decision, if it has such a map."""
@@ -176,7 +177,7 @@ class Thinker:
             "map_mse": number,
             "unmeasured_mse": number,
         }
-        units = {"x": "nm", "y": "nm", "think_time": "s"}
+        units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
         for name, (dtype, dtype_numpy) in kinds.items():
             key: dict[str, Any] = {"source": f"agent:{name}", "dtype": dtype, "shape": []}
@@ -186,12 +187,24 @@ class Thinker:
         return keys
 
     @property
+    def spectrum_unit(self) -> str:
+        """Unit of the spectra and of their predictions; empty where it is not known yet."""
+        keys = {**self.history.data_keys.get(REFERENCE, {}), **self.history.data_keys.get(POINT, {})}
+        names = (f"{self.history.microscope}_{part}" for part in ("spectrometer_spectrum", "reference_spectra"))
+        return next((str(keys[name].get("units", "")) for name in names if name in keys), "")
+
+    @property
+    def mse_unit(self) -> str:
+        """Unit of a mean squared error of spectra."""
+        return f"({self.spectrum_unit})²" if self.spectrum_unit else ""
+
+    @property
     def hints(self) -> dict[str, Any]:
         """Return what to show of a decision."""
         return {"fields": [f"{self.name}_score"]}
 
     def _think(
-        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, decide: bool
+        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, *, decide: bool
     ) -> Thought:
         started = time.perf_counter()
         self.agent.ingest(*new)
@@ -252,9 +265,12 @@ class Maps:
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return the data keys; the pool and the spectra give the shapes."""
+        unit, squared = self.parent.spectrum_unit, self.parent.mse_unit
+        units = {"prediction": unit, "mse": squared, "unmeasured_mse": squared}
 
         def key(name: str, dtype: str, dtype_numpy: str, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-            return {"source": f"agent:{name}", "dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            form = {"dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            return {"source": f"agent:{name}", "units": units.get(name, ""), **form}
 
         arrays = self._arrays(self._thought.report)
         keys = {

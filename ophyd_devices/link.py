@@ -1,5 +1,6 @@
 """One conversation with the controller: commands run one after the other, in the order in which they were given."""
 
+import logging
 import queue
 import threading
 import time
@@ -8,8 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophyd import Device, DeviceStatus
+from ophyd.status import Status
 
-from ophyd_devices.backend import AfmBackend, Interrupted
+from ophyd_devices.backend import Interrupted
+from ophyd_devices.guard import Guard
+
+PROMISE_S = 10.0
+"""While the tip is engaged the controller is promised to hear from us within this time, or to withdraw by itself."""
+
+logger = logging.getLogger(__name__)
 
 
 class WatchableStatus(DeviceStatus):
@@ -35,21 +43,29 @@ class _Command:
     action: Callable[[], None]
     status: DeviceStatus
     protected: bool
+    pardoned: bool = False
 
 
 class Link:
     """Runs backend calls on one daemon thread and reports each through a Status.
 
+    From :meth:`promise` on, until the tip is off the surface, the thread also calls the controller when there is
+    nothing to do, so that a controller that hears nothing for :data:`PROMISE_S` knows that this process is dead. A call
+    that takes long is a sign of life for as long as it takes.
+
     Parameters
     ----------
-    backend : AfmBackend
-        The controller. Nothing else may call it while the link is in use.
+    backend : Guard
+        The controller behind its envelope. Nothing else may call it while the link is in use.
     name : str
         For the name of the thread.
     """
 
-    def __init__(self, backend: AfmBackend, name: str) -> None:
+    def __init__(self, backend: Guard, name: str) -> None:
         self.backend = backend
+        self.on_settled: Callable[[bool], None] = lambda _: None
+        """Called with whether the tip is engaged, after each command and every few seconds while it is."""
+        self._promised = False
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._waiting: list[_Command] = []
         self._running: _Command | None = None
@@ -68,23 +84,38 @@ class Link:
             self._commands.put(command)
         return status
 
-    def interrupt(self) -> None:
-        """End what is running and drop what is waiting, except protected actions."""
+    def promise(self) -> None:
+        """Promise the controller to be heard of; call it in an action that is about to engage."""
+        self.backend.keep_alive(PROMISE_S)
+        self._promised = True
+
+    def interrupt(self, *, success: bool = False) -> None:
+        """End what is running and drop what is waiting, except protected actions.
+
+        With `success` the statuses of what was ended or dropped finish well. That is Bluesky's convention: on a pause
+        it stops what moves with ``success=True``, and gives the same commands again when the run is resumed.
+        """
         with self._lock:
             dropped = [command for command in self._waiting if not command.protected]
             self._waiting = [command for command in self._waiting if command.protected]
             running = self._running
         if running is not None and not running.protected:
+            running.pardoned = success
             self._stop(running)
             if self._running is running:
                 threading.Thread(target=self._insist, args=(running,), name="stopping", daemon=True).start()
         for command in dropped:
-            command.status.set_exception(Interrupted(f"{command.status.device.name} was stopped before it began"))
+            command.pardoned = success
+            _end(command, Interrupted(f"{command.status.device.name} was stopped before it began"))
 
     def close(self) -> None:
-        """Let the queue run empty and end the thread."""
+        """Interrupt what runs, withdraw, end the thread and release the controller."""
+        self.interrupt()
+        withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
         self._commands.put(None)
         self._thread.join()
+        self.backend.close()
+        withdrawn.wait()
 
     def _stop(self, command: _Command) -> bool:
         """Stop the backend if `command` is still running; the lock keeps the next command from being hit."""
@@ -100,18 +131,47 @@ class Link:
             time.sleep(0.05)
 
     def _work(self) -> None:
-        while (command := self._commands.get()) is not None:
+        while True:
+            try:
+                command = self._commands.get(timeout=PROMISE_S / 4 if self._promised else None)
+            except queue.Empty:
+                self._keep_promise()
+                continue
+            if command is None:
+                return
             with self._lock:
                 if command not in self._waiting:
                     continue
                 self._waiting.remove(command)
                 self._running = command
-            try:
-                command.action()
-            except Exception as error:  # noqa: BLE001  whatever the controller raises belongs to the status
-                command.status.set_exception(error)
-            else:
-                command.status.set_finished()
-            finally:
-                with self._lock:
-                    self._running = None
+            failed, unsettled = _attempt(command.action), _attempt(self._settle)
+            with self._lock:
+                self._running = None
+            _end(command, failed or unsettled)
+
+    def _settle(self) -> None:
+        engaged = self.backend.in_contact()
+        self.on_settled(engaged)
+        if self._promised and not engaged:
+            self.backend.keep_alive(0)
+            self._promised = False
+
+    def _keep_promise(self) -> None:
+        error = _attempt(lambda: self.backend.keep_alive(PROMISE_S)) or _attempt(self._settle)
+        if error is not None:
+            logger.warning("the controller did not answer, it will withdraw by itself: %r", error)
+
+
+def _end(command: _Command, error: Exception | None) -> None:
+    if error is None or (command.pardoned and isinstance(error, Interrupted)):
+        command.status.set_finished()
+    else:
+        command.status.set_exception(error)
+
+
+def _attempt(action: Callable[[], None]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001  whatever the controller raises belongs to the status
+        return error
+    return None

@@ -43,6 +43,8 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     def told(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
+        except (KeyError, IndexError):
+            raise  # ours, not the user's
         except (ValueError, LookupError, OSError) as error:
             errors.print(
                 f"[bold red]error:[/] {type(error).__name__}: " if not str(error) else "[bold red]error:[/] ", end=""

@@ -1,5 +1,6 @@
 """Commands that make a stored run pay: resume, recover, replay, explain."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, Uid, app, console, open_storage, tell_errors
-from curio_plans.cli.measure import agent_options, keep_run
+from curio_plans.cli.measure import agent_options, keep_run, make_engine
 
 Output = Annotated[
     Path | None, typer.Option(help="Where to put the figure.", show_default="figures/ in the data directory")
@@ -42,8 +43,6 @@ def resume(
 
         RE(resume(afm, 'UID'))
     """
-    from bluesky import RunEngine
-
     from agents.registry import build
     from curio_plans.plans import resume as resume_plan
     from curio_plans.resume import Earlier
@@ -56,8 +55,8 @@ def resume(
         afm = AFM(_instrument(start.get("sample", {}), sample), name=start.get("microscope", "afm"))
         try:
             earlier.restore(afm)
-            plan = resume_plan(afm, uid, build=build, stored=lambda _: earlier.documents)
-            keep_run(RunEngine({}), afm, plan, storage, data, tiled, figure, earlier.documents)
+            plan = functools.partial(resume_plan, afm, uid, build=build, stored=lambda _: earlier.documents)
+            keep_run(make_engine(), afm, plan, storage, data, tiled, figure, earlier.documents)
         finally:
             afm.close()
 

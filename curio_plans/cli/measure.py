@@ -1,14 +1,18 @@
 """Commands that measure: run; and agents, those who can decide."""
 
-import json
-from collections.abc import Mapping, Sequence
+import functools
+import logging
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.prompt import Prompt
 from rich.table import Table
 
 from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
+from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata, value
 
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -23,6 +27,11 @@ def run(
     extent: Annotated[
         float | None, typer.Option(help="Width in nm of a sample file that has no extent_nm; else 1 px counts as 1 nm.")
     ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(help="Array of the sample file that is the spectral axis.", show_default="axis, else the steps"),
+    ] = None,
+    axis_unit: Annotated[str | None, typer.Option(help="Its unit, where the file does not tell.")] = None,
     agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "paper-latent",
     points: Annotated[int, typer.Option(help="Spectra in total, initial ones included.")] = 100,
     initial: Annotated[
@@ -43,10 +52,29 @@ def run(
             "--option", "-o", help="An option of the agent, name=value; repeat it for more.", metavar="NAME=VALUE"
         ),
     ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a good spectrum is and what to do with a bad one, e.g. min_snr=3 or policy=skip; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="When to image again and correct the drift, e.g. every_points=10 or every_minutes=5; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     lookahead: Annotated[
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
     real_time: Annotated[bool, typer.Option(help="Let simulated actions take their real time.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every step with its time; nothing moves and nothing is kept.")
+    ] = False,
+    experiment: ExperimentFile = None,
+    md: Metadata = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -67,24 +95,36 @@ def run(
     from ophyd_devices.registry import make_backend
 
     config = configure(agent, **agent_options(agent, seed, initial, option or []))
+    metadata = read_metadata(experiment, md or [])
     if sample is None:
-        if extent is not None:
-            raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
+        if (extent, axis, axis_unit) != (None, None, None):
+            raise ValueError(
+                "--extent and --axis belong to a measured sample; give --sample as well, or leave them out"
+            )
         backend = make_backend("twin", seed=seed, real_time=real_time)
     else:
-        backend = make_backend("recorded", path=sample, extent_nm=extent, real_time=real_time)
+        backend = make_backend(
+            "recorded", path=sample, extent_nm=extent, axis=axis, axis_unit=axis_unit, real_time=real_time
+        )
     afm = AFM(backend, name="afm")
     try:
         if pixels is not None or sample is None:
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        if "assumed" in str(backend.describe()["sample"].get("extent_source", "")):
+        origin = backend.describe()["sample"]
+        if "assumed" in str(origin.get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
+        if origin.get("possible_axes"):
+            console.print(f"[yellow]the sample file has no axis; use --axis {'|'.join(origin['possible_axes'])}?[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
-            "window": window, "stride": stride, "lookahead": lookahead,
+            "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
+            "quality": _named("--quality", quality), "drift": _named("--drift", drift) or None,
         }  # fmt: skip
-        _measure(afm, arguments, data, tiled, api_key, figure)
+        if dry_run:
+            _rehearse(afm, arguments)
+        else:
+            _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
         afm.close()
 
@@ -117,77 +157,131 @@ def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) 
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    for pair in pairs:
-        name, found, value = pair.partition("=")
+    return chosen | _named("--option", pairs)
+
+
+def _named(option: str, pairs: list[str] | None) -> dict[str, Any]:
+    """Return the values of a repeatable option name=value."""
+    chosen = {}
+    for pair in pairs or []:
+        name, found, text = pair.partition("=")
         if not found:
-            raise ValueError(f"expected --option name=value, got {pair!r}")
-        chosen[name] = _value(value)
+            raise ValueError(f"expected {option} name=value, got {pair!r}")
+        chosen[name] = value(text)
     return chosen
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _measure(
     afm: Any, arguments: dict[str, Any], data: Path, tiled: str | None, api_key: str | None, figure: bool
 ) -> None:
-    from bluesky import RunEngine
     from bluesky.simulators import check_limits
 
     from curio_plans.plans import curiosity
 
-    engine = RunEngine({})
+    engine = make_engine()
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
-        keep_run(engine, afm, curiosity(afm, **arguments), storage, data, tiled, figure)
+        keep_run(engine, afm, functools.partial(curiosity, afm, **arguments), storage, data, tiled, figure)
+
+
+def make_engine() -> Any:
+    """Return a RunEngine for a command: Ctrl-C ends its run, and what goes wrong is told once, in our own words."""
+    from bluesky import RunEngine
+
+    from curio_plans.interrupt import PauseAtOnce
+
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+    return RunEngine({}, context_managers=[PauseAtOnce])
 
 
 def keep_run(
     engine: Any,
     afm: Any,
-    plan: Any,
+    plan: Callable[..., Any],
     storage: Any,
     data: Path,
     tiled: str | None,
     figure: bool,
     earlier: Documents = (),
 ) -> None:
-    """Run a plan of one run, keep and show it, and report on it; `earlier` are the documents of a run it resumes."""
-    from bluesky.preprocessors import SupplementalData
-    from bluesky.utils import RunEngineInterrupted
+    """Run a plan that takes `ask`, keep and show its run, and report on it.
 
+    `earlier` are the documents of a run that it resumes.
+    """
+    from bluesky.callbacks.core import make_callback_safe
+    from bluesky.preprocessors import SupplementalData
+
+    from curio_plans.desk import Desk
     from curio_plans.live import LiveView
+    from curio_plans.metadata import normalise
     from curio_plans.persistent import PersistentMetadata
 
     metadata = PersistentMetadata(data / "metadata.db")
-    engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
+    engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
     storage.attach(engine)
     engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
     started: list[str] = []
     engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
-    interrupted = False
+    desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
     with LiveView(console, earlier) as view:
-        engine.subscribe(view)
+        engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
         engine.waiting_hook = view.waiting
-        try:
-            engine(plan)
-        except RunEngineInterrupted:
-            engine.abort("interrupted at the terminal")
-            interrupted = True
-    documents = storage.lineage(started[-1])
-    report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
-    _tell_where(started[-1], data, tiled)
+        interrupted = not _finished(engine, plan(ask=desk.ask), desk, view)
+    if started:
+        if interrupted:
+            console.print("[yellow]interrupted; what was measured is kept[/]")
+        path = data / "figures" / f"{started[-1]}.png" if figure and not interrupted else None
+        report_run(storage.lineage(started[-1]), path)
+        _tell_where(started[-1], data, tiled)
     if interrupted:
         raise typer.Exit(130)
 
 
+def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:
+    from bluesky.simulators import check_limits
+
+    from curio_plans.plans import curiosity
+    from curio_plans.rehearsal import rehearse
+
+    check_limits(curiosity(afm, **arguments))
+    steps = rehearse(curiosity(afm, **arguments), afm)
+    for step in steps:
+        console.print(f"{_clock(step.start)}  {step.text}", highlight=False)
+    console.print(
+        f"{_clock(steps[-1].start + steps[-1].duration)}  end – at most, as ways are taken from corner to corner; "
+        "thinking, bad spectra and drift by the clock not counted"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}"
+
+
+def _finished(engine: Any, plan: Any, desk: Any, view: Any) -> bool:
+    """Run a plan and answer its questions; abort it at Ctrl-C. Tell whether it came to its end."""
+    from bluesky.utils import RunEngineInterrupted
+
+    proceed = functools.partial(engine, plan)
+    while True:
+        try:
+            proceed()
+        except RunEngineInterrupted:
+            if desk.question is None:
+                engine.abort("interrupted at the terminal")
+                return False
+            view.pause()
+            desk.answer(Prompt.ask("your answer", choices=list(desk.question.choices), console=console))
+            view.go_on()
+            proceed = engine.resume
+        else:
+            return True
+
+
 def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
-    where = f" --data {data}" if data != DATA else ""
+    where = f" --data {shlex.quote(str(data))}" if data != DATA else ""
     console.print(f"data:   {tiled or data.resolve()}", soft_wrap=True, highlight=False)
     if tiled is None:
         console.print("python: from curio_plans.storage import Storage", highlight=False)

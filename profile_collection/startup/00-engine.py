@@ -19,6 +19,7 @@ from bluesky.utils import ProgressBarManager
 from IPython import get_ipython
 from matplotlib.backends import BackendFilter, backend_registry
 
+from curio_plans.metadata import normalise
 from curio_plans.persistent import PersistentMetadata
 from curio_plans.storage import Storage
 
@@ -26,7 +27,7 @@ data = Path(os.environ.get("CURIO_DATA") or "curio-data").expanduser().resolve()
 tiled_uri = os.environ.get("CURIO_TILED_URI")
 
 metadata = PersistentMetadata(data / "metadata.db")
-RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id)
+RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id, md_normalizer=normalise)
 Finalize(None, metadata.flush, exitpriority=0)
 
 storage = Storage.remote(tiled_uri, os.environ.get("CURIO_TILED_API_KEY"), data) if tiled_uri else Storage.local(data)

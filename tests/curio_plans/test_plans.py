@@ -8,6 +8,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
+from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
 from bluesky.utils import FailedStatus, Plan, RunEngineInterrupted
 
@@ -128,6 +129,19 @@ def test_a_grid_is_measured_line_by_line_and_back(afm, engine, documents):
     data = [doc["data"] for name, doc in documents if name == "event"]
     places = [(d["afm_scanner_x"], d["afm_scanner_y"]) for d in data]
     assert places == [(50, 50), (150, 50), (250, 50), (250, 150), (150, 150), (50, 150)]
+
+
+def test_best_effort_callback_takes_the_plans_in_any_order(afm, engine, wanderer, capsys):
+    best_effort = BestEffortCallback()
+    best_effort.disable_plots()
+    engine.subscribe(best_effort)
+    for plan in (image(afm), *every_plan(afm, wanderer), image(afm), wander(afm, wanderer)):
+        capsys.readouterr()
+        engine(plan)
+        told = capsys.readouterr()
+        assert "exception raised" not in told.out + told.err
+    assert "afm_scanner_x" in told.out
+    assert "afm_spectrometer_snr" in told.out
 
 
 def test_the_caller_keeps_its_metadata(afm, engine, documents, wanderer):
