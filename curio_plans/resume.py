@@ -153,7 +153,7 @@ def _devices(afm: Microscope) -> list[Any]:
 def is_fresh(afm: Microscope) -> bool:
     """Tell whether this is a simulated instrument with which nothing was measured yet."""
     times = [afm.imager.read()[f"{afm.imager.name}_time"], afm.spectrometer.read()[f"{afm.spectrometer.name}_time"]]
-    return afm.reference.available and all(entry["value"] == 0 for entry in times)
+    return afm.reference.available and all(np.isnan(entry["value"]) for entry in times)
 
 
 def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:

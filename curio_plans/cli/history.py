@@ -29,6 +29,11 @@ def resume(
     sample: Annotated[
         Path | None, typer.Option(help="The file of the measured sample, where that was the instrument.")
     ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(help="The spectral axis in that file, if it was named for the run.", show_default=False),
+    ] = None,
+    axis_unit: Annotated[str | None, typer.Option(help="Its unit, likewise.", show_default=False)] = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -52,7 +57,10 @@ def resume(
         uid = storage.resolve(uid)
         earlier = Earlier.of(storage.resumable(uid))
         start = earlier.history.start or {}
-        afm = AFM(_instrument(start.get("sample", {}), sample), name=start.get("microscope", "afm"))
+        afm = AFM(
+            _instrument(start.get("sample", {}), sample, axis=axis, axis_unit=axis_unit),
+            name=start.get("microscope", "afm"),
+        )
         try:
             earlier.restore(afm)
             plan = functools.partial(resume_plan, afm, uid, build=build, stored=lambda _: earlier.documents)
@@ -235,7 +243,7 @@ def _emit(documents: Any, table: bool, into: Path | None, pace: float | None) ->
     return None
 
 
-def _instrument(described: Mapping[str, Any], sample: Path | None) -> Any:
+def _instrument(described: Mapping[str, Any], sample: Path | None, **axis: str | None) -> Any:
     """Make the simulated instrument that a start document describes, as it was when it was new."""
     from ophyd_devices.registry import make_backend
 
@@ -247,9 +255,9 @@ def _instrument(described: Mapping[str, Any], sample: Path | None) -> Any:
             )
         options = {key: described[key] for key in ("faults",) if key in described}
         extent = known["extent_nm"] if known.get("extent_source") == "given" else None
-        return make_backend("recorded", path=sample, extent_nm=extent, **options)
-    if sample is not None:
-        raise ValueError("this run was not measured on a recorded sample; leave out --sample")
+        return make_backend("recorded", path=sample, extent_nm=extent, **axis, **options)
+    if sample is not None or any(axis.values()):
+        raise ValueError("this run was not measured on a recorded sample; leave out --sample and --axis")
     if described.get("instrument") != "twin":
         raise ValueError(
             f"this run was measured with {described.get('instrument', 'an instrument')!r}, which this command cannot "

@@ -18,8 +18,8 @@ POINTS = 5
 DRIFT = {"every_points": 2, "min_confidence": -1.0}
 
 
-def microscope(seed=3):
-    afm = AFM(twin(seed=seed), name="afm")
+def microscope(seed=3, effects="calm"):
+    afm = AFM(twin(seed=seed, effects=effects), name="afm")
     afm.imager.pixels.put((32, 32))
     afm.spectrometer.steps_per_cycle.put(16)
     afm.spectrometer.cycles.put(2)
@@ -47,18 +47,21 @@ def ended_after(documents, number):
     return copy.deepcopy(documents[:number])
 
 
-ALL = {"lookahead": 1, "drift": DRIFT, "map_every": 2, "quality": {"min_snr": 4.0}}
+ALL = {"lookahead": 1, "drift": DRIFT, "map_every": 2, "quality": {"min_snr": 6.3}}
+"""Looking ahead, following the drift, refusing spectra."""
 
 
-@pytest.mark.parametrize("options", [{}, ALL], ids=["plain", "looking ahead, drift, bad spectra"])
-def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(options, wanderer, facts):
-    whole = run(curiosity, {"seed": 4, "initial": 2}, POINTS, build=wanderer, **options)
+@pytest.mark.parametrize(("effects", "options"), [("calm", {}), ("realistic", ALL)], ids=["plain", "everything"])
+def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(effects, options, wanderer, facts):
+    whole = run(
+        curiosity, {"seed": 4, "initial": 2}, POINTS, build=wanderer, afm=microscope(effects=effects), **options
+    )
     expected = facts(whole)
     if options:
         assert History(whole).rejected
         assert len(History(whole).images) > 2
     for number in range(1, len(whole)):
-        both = resumed(ended_after(whole, number), wanderer)
+        both = resumed(ended_after(whole, number), wanderer, afm=microscope(effects=effects))
         assert facts(both) == expected, whole[number - 1]
         assert verify(both, wanderer).identical
 
