@@ -55,7 +55,7 @@ def resume(
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        earlier = Earlier.of(storage.resumable(uid))
+        earlier = Earlier.of(storage.lineage(uid))
         start = earlier.history.start or {}
         afm = AFM(
             _instrument(start.get("sample", {}), sample, axis=axis, axis_unit=axis_unit),
@@ -63,7 +63,7 @@ def resume(
         )
         try:
             earlier.restore(afm)
-            plan = functools.partial(resume_plan, afm, uid, build=build, stored=lambda _: earlier.documents)
+            plan = functools.partial(resume_plan, afm, uid, build=build, stored=functools.cache(storage.resumable))
             keep_run(make_engine(), afm, plan, storage, data, tiled, figure, earlier.documents)
         finally:
             afm.close()
