@@ -142,7 +142,7 @@ def events_by_stream(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> Coun
 
 def missing_in_tiled(catalog: Any, documents: Documents) -> str:
     """Say what a catalog does not have of a run; empty if it has every event and the stop document."""
-    from curio_plans.reading import count_points
+    from curio_plans.reading import count_points, missing_columns
 
     uid = documents[0][1]["uid"]
     if uid not in catalog:
@@ -153,6 +153,8 @@ def missing_in_tiled(catalog: Any, documents: Documents) -> str:
         found = count_points(run, stream)
         if found != number:
             lacking.append(f"{number - found} of {number} events of {stream!r}")
+        elif columns := missing_columns(run, stream):
+            lacking.append(f"{', '.join(columns)} of {stream!r}")
     name, last = documents[-1]
     if name == "stop" and (run.metadata.get("stop") or {}).get("uid") != last["uid"]:
         lacking.append("the stop document")

@@ -1,5 +1,6 @@
 """Keeping runs and finding them again: a journal, which is the truth, and a Tiled catalog, where people read."""
 
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -321,6 +322,7 @@ class Storage:
         StorageError
             If the run is still going on, is not in this journal, or Tiled does not take it now either.
         """
+        from curio_plans.server import arrays_of
         from curio_plans.tiled_writer import insert
 
         uid = self._require_ended(uid)
@@ -329,6 +331,9 @@ class Storage:
         try:
             if uid in catalog:
                 catalog.delete_contents(uid, recursive=True, external_only=False)
+            if not self._remote:
+                # A process that is killed may leave an array that the catalog never heard of, and that is in the way.
+                shutil.rmtree(arrays_of(self.directory, uid), ignore_errors=True)
             insert(catalog, documents)
             missing = missing_in_tiled(catalog, documents)
         except Exception as error:

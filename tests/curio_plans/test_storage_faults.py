@@ -258,3 +258,16 @@ def test_a_last_document_without_its_line_end_is_kept(tmp_path, spare):
     lines.write_bytes(lines.read_bytes()[:-1])
     close_unfinished(tmp_path, "a", "a test")
     assert [doc["uid"] for _, doc in read_journal(tmp_path, "a")][:4] == ["a", "d", "e0", "e1"]
+
+
+def test_an_array_that_a_killed_process_left_without_an_entry_is_not_in_the_way(data, spare, engine, afm):
+    with Storage.local(data) as storage:
+        storage.attach(engine)
+        (uid,) = engine(spectra_at(afm, PLACES))
+        with sqlite3.connect(data / "tiled" / "catalog.db") as catalog:  # as if it had come no further than the array
+            (node,) = catalog.execute("SELECT id FROM nodes WHERE key = 'afm_spectrometer_spectrum'").fetchone()
+            catalog.execute("PRAGMA foreign_keys = ON")
+            catalog.execute("DELETE FROM nodes WHERE id = ?", (node,))
+        assert (data / "tiled" / "arrays" / uid / "primary" / "afm_spectrometer_spectrum").exists()
+        assert storage.recover(uid).missing == "afm_spectrometer_spectrum of 'primary'"
+        assert read_stream(storage.catalog[uid])["afm_spectrometer_spectrum"].shape == (12, 32)
