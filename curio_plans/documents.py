@@ -20,8 +20,8 @@ REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION = (
 )  # fmt: skip
 """The streams of a run; those of the second line only where something rare happened."""
 
-CANDIDATE = "candidate"
-"""Data key of the pool index of a point."""
+CANDIDATE, ATTEMPT = "candidate", "attempt"
+"""Data keys of a point: its pool index, and the how manyth attempt at it this is."""
 
 
 class DocumentError(ValueError):
@@ -287,7 +287,7 @@ class History:
             self._append(observation)
         elif stream == REJECTED and CANDIDATE in data:
             observation = read_observation(data, self.microscope)
-            self.rejected.append(Rejected(observation, int(data["attempt"]), str(data["rejected_reason"])))
+            self.rejected.append(Rejected(observation, int(data[ATTEMPT]), str(data["rejected_reason"])))
         elif stream == EXCLUSION:
             for index in np.flatnonzero(data["exclusion_candidates"]):
                 exclusion = Exclusion(int(index), str(data["exclusion_reason"]))

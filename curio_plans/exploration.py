@@ -149,9 +149,8 @@ class Exploration:
             self.target,
             {"candidate": int(choice.candidate), "target_x": x, "target_y": y, "drift_x": dx, "drift_y": dy},
         )
-        rejected = [old for old in self.history.rejected if old.observation.index == choice.candidate]
-        if rejected:  # by an earlier run, whose attempts count
-            yield from bps.mv(self.target, {"attempt": rejected[-1].attempt})
+        # Those of an earlier run; its attempts count.
+        rejected = [old.reason for old in self.history.rejected if old.observation.index == choice.candidate]
         try:
             self.afm.scanner.check_value(place)
         except ValueError as error:  # ophyd's LimitError is one
@@ -159,7 +158,7 @@ class Exploration:
             return
         reason = yield from stubs.take_good_spectrum(
             self.afm, place, [self.target], quality=self.quality, measure=self.measure,
-            rejected=[old.reason for old in rejected],
+            rejected=rejected,
         )  # fmt: skip
         yield from bps.checkpoint()
         if reason:

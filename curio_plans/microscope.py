@@ -1,6 +1,6 @@
 """What a plan needs of a microscope. `ophyd_devices.AFM` is one; any object with these parts will do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from bluesky.protocols import Movable, Readable, Triggerable
@@ -30,6 +30,10 @@ class Imager(Readable, Triggerable, Protocol):
     pixels: Any
     channels: Any
     line_rate: Any
+    ticket: Any
+
+    def check(self) -> None:
+        """Raise if the frame that is set may not be taken."""
 
 
 class Spectrometer(Readable, Triggerable, Protocol):
@@ -39,6 +43,10 @@ class Spectrometer(Readable, Triggerable, Protocol):
     dwell: Any
     steps_per_cycle: Any
     cycles: Any
+    ticket: Any
+
+    def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
+        """Raise if spectra may not be taken at `places` (x, y) in nm, one after the other."""
 
 
 class Reference(Readable, Triggerable, Protocol):

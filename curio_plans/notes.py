@@ -93,22 +93,12 @@ class Note:
 
 
 class Target(Note):
-    """Which candidate a point belongs to, where it is meant to be, and the how manyth attempt at it this is.
+    """Which candidate a point belongs to, and where it is meant to be.
 
     ``target_x`` and ``target_y`` are the candidate's place in the image; the scanner is sent there plus the drift
-    ``drift_x`` and ``drift_y`` since that image. An attempt that a pause interrupted counts, so a point measured again
-    after it says ``attempt`` 2.
+    ``drift_x`` and ``drift_y`` since that image.
     """
 
     def __init__(self) -> None:
-        values = {"candidate": -1, "attempt": 0, "target_x": 0.0, "target_y": 0.0, "drift_x": 0.0, "drift_y": 0.0}
-        super().__init__("target", values, dict.fromkeys(("target_x", "target_y", "drift_x", "drift_y"), "nm"))
-
-    def set(self, values: Mapping[str, Any]) -> FutureStatus:
-        """Aim at a candidate; the attempts at it are counted until the next one."""
-        anew = values.get("candidate", self["candidate"]) != self["candidate"]
-        return super().set({**values, "attempt": 0} if anew else values)
-
-    def trigger(self) -> FutureStatus:
-        """Count an attempt."""
-        return super().set({"attempt": self["attempt"] + 1})
+        places = ("target_x", "target_y", "drift_x", "drift_y")
+        super().__init__("target", {"candidate": -1, **dict.fromkeys(places, 0.0)}, dict.fromkeys(places, "nm"))

@@ -44,6 +44,7 @@ def image(afm: Microscope, *, md: dict[str, Any] | None = None) -> MsgGenerator[
     str
         The uid of the run.
     """
+    afm.imager.check()
     # Without dimensions BestEffortCallback takes the next run for one without them, too.
     metadata = run_metadata(afm, "image", {}, md, hints={"dimensions": [(["time"], IMAGE)]})
     return (yield from _run(afm, lambda: stubs.take_image(afm), metadata))
@@ -242,6 +243,8 @@ def curiosity(
             f"{points} points were asked for, but a {window} px window with stride {stride} on {ny}×{nx} px "
             f"gives {len(positions)} candidates; choose fewer points, a smaller window or a smaller stride"
         )
+    afm.imager.check()
+    afm.spectrometer.check()
     corners = corners_of(positions)
     for corner in corners:
         afm.scanner.check_value(corner.place)
@@ -372,6 +375,7 @@ def _spectra(
         raise ValueError("expected at least one point, got none")
     for place in places:
         afm.scanner.check_value(place)
+    afm.spectrometer.check(places)
     step = measure or stubs.take_spectrum
 
     def inner() -> MsgGenerator[None]:

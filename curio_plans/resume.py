@@ -10,7 +10,9 @@ from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
 from agents.protocols import Answer
+from curio_plans import stubs
 from curio_plans.documents import (
+    ATTEMPT,
     DECISION,
     ESCALATION,
     IMAGE,
@@ -175,12 +177,14 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
         elif stream in (POINT, REJECTED, ESCALATION):
             devices = [afm.spectrometer, afm.scanner, afm.tip]
             data, scanner = event["data"], afm.scanner.name
+            if data.get(ATTEMPT, 1) > 1:
+                yield from stubs.withdraw(afm)
             yield from bps.mv(afm.scanner, (data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]))
         else:
             continue
         before = yield from _shape(afm.spectrometer, event["waveform"])
         yield from bps.mv(afm.tip, "engaged")
-        yield from bps.trigger(devices[0], wait=True)
+        yield from stubs.measure_once(devices[0])
         for device in devices:
             reading = yield from bps.read(device)
             _compare(event, stream, reading or {})

@@ -1,5 +1,6 @@
 """The steps of a run. Stubs never open one; plans are made of them."""
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
 from agents.protocols import Question
-from curio_plans.documents import ANSWER, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
+from curio_plans.documents import ANSWER, ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
 from curio_plans.microscope import Microscope
 from curio_plans.notes import Note
 from curio_plans.quality import Quality, QualityError, judge_frame
@@ -36,7 +37,7 @@ def take_image(afm: Microscope, retries: int = 0) -> MsgGenerator[Any]:
     for _ in range(1 + retries):
         yield from bps.checkpoint()
         yield from bps.mv(afm.tip, "engaged")
-        yield from bps.trigger(afm.imager, wait=True)
+        yield from measure_once(afm.imager)
         peeked = yield from bps.read(afm.imager)
         reason = judge_frame(peeked[f"{afm.imager.name}_frame"]["value"]) if peeked else ""
         if not reason:
@@ -51,15 +52,13 @@ def take_spectrum(
 ) -> MsgGenerator[str]:
     """Move to `position`, engage and take one spectrum: an event of the ``primary`` stream.
 
-    `also` is triggered and read with it. Where `judge` finds the spectrum bad, the event goes into the stream
+    `also` is read with it. Where `judge` finds the spectrum bad, the event goes into the stream
     ``rejected`` with the reason instead. Returns the reason; empty for a good spectrum.
     """
     devices = [afm.spectrometer, afm.scanner, afm.tip, *also]
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
-    for device in also:
-        yield from bps.trigger(device, wait=True)
-    yield from bps.trigger(afm.spectrometer, wait=True)
+    yield from measure_once(afm.spectrometer)
     peeked = yield from bps.read(afm.spectrometer)
     reason = judge(peeked) if judge is not None and peeked else ""
     if reason:
@@ -80,6 +79,7 @@ def take_good_spectrum(
 ) -> MsgGenerator[str]:
     """Take a spectrum, again where it is bad and the policy says so. Returns what is wrong with the last one.
 
+    Before another attempt the tip is withdrawn: a fresh approach mends a lost contact. ``attempt`` is read with each.
     `rejected` tells what was wrong with earlier attempts at this place, which count.
 
     Raises
@@ -88,10 +88,15 @@ def take_good_spectrum(
         If it is bad and the policy is to stop.
     """
     reason = rejected[-1] if rejected else ""
-    for _ in range(quality.attempts - len(rejected)):
+    for attempt in range(1 + len(rejected), quality.attempts + 1):
         yield from bps.checkpoint()
+        if reason:
+            yield from withdraw(afm)
         reason = yield from measure(
-            afm, position, also, judge=lambda reading: quality.judge(reading, afm.spectrometer.name)
+            afm,
+            position,
+            [*also, Note(ATTEMPT, {ATTEMPT: attempt})],
+            judge=lambda reading: quality.judge(reading, afm.spectrometer.name),
         )
         if not reason:
             return ""
@@ -112,11 +117,20 @@ def finer_spectrum(
     yield from bps.mv(spectrometer.steps_per_cycle, steps_per_cycle, spectrometer.cycles, cycles)
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
-    yield from bps.trigger(spectrometer, wait=True)
+    yield from measure_once(spectrometer)
     reading = yield from record([spectrometer, afm.scanner, afm.tip, *also], ESCALATION)
     for signal, value in before:
         yield from bps.mv(signal, value)
     return reading
+
+
+def measure_once(device: Any) -> MsgGenerator[None]:
+    """Trigger a measurement that is not made again when the RunEngine repeats this after a pause.
+
+    See :class:`ophyd_devices.measuring.Measuring` for what the ticket does; what was interrupted is measured again.
+    """
+    yield from bps.mv(device.ticket, uuid.uuid4().hex)
+    yield from bps.trigger(device, wait=True)
 
 
 def decide(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: float | None = None) -> MsgGenerator[Any]:

@@ -65,6 +65,10 @@ class Imager(Measuring):
     time = Cpt(TypedSignal, units="s", writable=False, kind=Kind.normal, doc="Instrument time at the end of the frame.")
     area = Cpt(AreaSignal, value=np.zeros(4), fixed=True, units="nm", kind=Kind.config)
     pixels = Cpt(PixelsSignal, dtype="<i8", value=[1, 1], fixed=True, units="px", limits=(2, 4096), kind=Kind.config)
+    timeout = Cpt(
+        TypedSignal, value=3600.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
+        doc="A frame is given up so long after the time its lines take; some modes take longer than that.",
+    )  # fmt: skip
     line_rate = Cpt(TypedSignal, value=1.0, units="Hz", limits=(0.01, 100.0), kind=Kind.config)
     channels = Cpt(TypedSignal, dtype="U", value=["z"], writable=False, kind=Kind.config)
     channel_units = Cpt(TypedSignal, dtype="U", value=["nm"], writable=False, kind=Kind.config)
@@ -102,7 +106,7 @@ class Imager(Measuring):
             self.frame.publish(frame)
             self.time.publish(backend.time())
 
-        self._measure(status, image)
+        self._measure(status, image, ny / line_rate)
         return status
 
     def check(self) -> None:

@@ -1,21 +1,26 @@
 """One conversation with the controller: commands run one after the other, in the order in which they were given."""
 
+import functools
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ophyd import Device, DeviceStatus
 from ophyd.status import Status
+from ophyd.utils import InvalidState
 
-from ophyd_devices.backend import Interrupted
+from ophyd_devices.backend import BackendError, Interrupted
 from ophyd_devices.guard import Guard
 
 PROMISE_S = 10.0
 """While the tip is engaged the controller is promised to hear from us within this time, or to withdraw by itself."""
+GRACE_S = 2.0
+"""A controller that was told to stop has so long before it is given up."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +47,10 @@ class WatchableStatus(DeviceStatus):
 class _Command:
     action: Callable[[], None]
     status: DeviceStatus
-    protected: bool
+    protected: bool = False
+    timeout: float | None = None
     pardoned: bool = False
+    expired: bool = False
 
 
 class Link:
@@ -65,6 +72,8 @@ class Link:
         self.backend = backend
         self.on_settled: Callable[[bool], None] = lambda _: None
         """Called with whether the tip is engaged, after each command and every few seconds while it is."""
+        self.closed = False
+        """Whether it was closed, the tip withdrawn."""
         self._promised = False
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._waiting: list[_Command] = []
@@ -73,12 +82,27 @@ class Link:
         self._thread = threading.Thread(target=self._work, name=f"{name}-link", daemon=True)
         self._thread.start()
 
-    def submit(self, status: DeviceStatus, action: Callable[[], None], *, protected: bool = False) -> DeviceStatus:
+    def submit(
+        self,
+        status: DeviceStatus,
+        action: Callable[[], None],
+        *,
+        protected: bool = False,
+        timeout: float | None = None,
+    ) -> DeviceStatus:
         """Queue `action`; `status` finishes with it, or fails with what it raised.
 
-        A `protected` action (withdrawing the tip) is neither interrupted nor dropped by :meth:`interrupt`.
+        A `protected` action (withdrawing the tip) is neither interrupted nor dropped by :meth:`interrupt`. One that
+        takes longer than `timeout` s is stopped and fails, even where the controller does not stop.
+
+        Raises
+        ------
+        BackendError
+            If the link was closed.
         """
-        command = _Command(action, status, protected)
+        if self.closed:
+            raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
+        command = _Command(action, status, protected, timeout)
         with self._lock:
             self._waiting.append(command)
             self._commands.put(command)
@@ -112,6 +136,7 @@ class Link:
         """Interrupt what runs, withdraw, end the thread and release the controller."""
         self.interrupt()
         withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
+        self.closed = True
         self._commands.put(None)
         self._thread.join()
         self.backend.close()
@@ -144,10 +169,23 @@ class Link:
                     continue
                 self._waiting.remove(command)
                 self._running = command
+            timer = threading.Timer(command.timeout or 0, self._expire, (command,))
+            if command.timeout is not None:
+                timer.start()
             failed, unsettled = _attempt(command.action), _attempt(self._settle)
             with self._lock:
                 self._running = None
+            timer.cancel()
             _end(command, failed or unsettled)
+
+    def _expire(self, command: _Command) -> None:
+        """Stop a command that takes too long; give the controller a moment to stop before its status fails."""
+        command.expired = True
+        grace = time.monotonic() + GRACE_S
+        while self._stop(command) and time.monotonic() < grace:
+            time.sleep(0.05)
+        if self._running is command:
+            _end(command, Interrupted("the controller does not stop"))
 
     def _settle(self) -> None:
         engaged = self.backend.in_contact()
@@ -163,10 +201,17 @@ class Link:
 
 
 def _end(command: _Command, error: Exception | None) -> None:
+    if command.expired and isinstance(error, Interrupted):
+        error = BackendError(
+            f"{command.status.device.name} did not finish within {command.timeout:g} s and was given up ({error}); "
+            "look at the instrument, or raise its timeout"
+        )
     if error is None or (command.pardoned and isinstance(error, Interrupted)):
-        command.status.set_finished()
+        ended = command.status.set_finished
     else:
-        command.status.set_exception(error)
+        ended = functools.partial(command.status.set_exception, error)
+    with suppress(InvalidState):  # it had expired, and the controller came back after all
+        ended()
 
 
 def _attempt(action: Callable[[], None]) -> Exception | None:

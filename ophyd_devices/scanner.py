@@ -8,6 +8,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, DeviceStatus, Kind
 from ophyd.positioner import PositionerBase
 
+from ophyd_devices.backend import BackendError
 from ophyd_devices.envelope import EnvelopeError
 from ophyd_devices.link import Link
 from ophyd_devices.signals import TypedSignal
@@ -75,6 +76,14 @@ class Scanner(Device):
     y = Cpt(Axis, "", axis=1, labels={"motors"})
     velocity = Cpt(TypedSignal, value=2000.0, units="nm/s", limits=(1.0, 1e6), kind=Kind.config)
     settle = Cpt(TypedSignal, value=0.01, units="s", limits=(0.0, 60.0), kind=Kind.config)
+    tolerance = Cpt(
+        TypedSignal, value=20.0, units="nm", limits=(0.0, 1e6), kind=Kind.config,
+        doc="A move that ends farther from its target has failed.",
+    )  # fmt: skip
+    timeout = Cpt(
+        TypedSignal, value=60.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
+        doc="A move is given up so long after its expected end.",
+    )  # fmt: skip
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
@@ -118,6 +127,9 @@ class Scanner(Device):
         x, y = (float(number) for number in value)
         self._aim((x, y))
         velocity, settle, backend = self.velocity.get(), self.settle.get(), self._link.backend
+        tolerance = self.tolerance.get()
+        # From corner to corner: the move starts where the commands before it will have led.
+        expected = float(np.hypot(*(np.ptp(limits) for limits in self.scan_range))) / velocity + settle
 
         def move() -> None:
             try:
@@ -127,10 +139,16 @@ class Scanner(Device):
                     except EnvelopeError:
                         backend.withdraw()
                 backend.move(x, y, velocity, settle)
+                there = backend.position()
+                if np.hypot(there[0] - x, there[1] - y) > tolerance:
+                    raise BackendError(
+                        f"{self.name}: asked for ({x:g}, {y:g}) nm, arrived at ({there[0]:g}, {there[1]:g}) nm, more "
+                        f"than {tolerance:g} nm away; is the scanner stuck?"
+                    )
             finally:
                 self._publish(*backend.position())
 
-        return self._link.submit(DeviceStatus(self), move)
+        return self._link.submit(DeviceStatus(self), move, timeout=expected + self.timeout.get())
 
     def stop(self, *, success: bool = False) -> None:
         """End the running action of the instrument, well if `success`; the scanner stays where it is."""

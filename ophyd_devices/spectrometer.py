@@ -122,7 +122,7 @@ class Spectrometer(Measuring):
             self.saturated.publish(saturation(spectrum, full_scale))
             self.time.publish(backend.time())
 
-        return self._measure(DeviceStatus(self), measure)
+        return self._measure(DeviceStatus(self), measure, 2 * len(axis) * dwell)
 
     def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
         """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other; a plan asks beforehand.

@@ -5,6 +5,7 @@ from typing import Any
 from ophyd import Component as Cpt
 from ophyd import Device, DeviceStatus, Kind
 
+from ophyd_devices.backend import BackendError
 from ophyd_devices.envelope import EnvelopeError
 from ophyd_devices.link import Link
 from ophyd_devices.signals import TypedSignal
@@ -31,6 +32,13 @@ class Tip(Device):
     )
     loops = Cpt(TypedSignal, dtype="<i8", value=0, writable=False, kind=Kind.normal, doc="Spectra this tip has taken.")
     setpoint = Cpt(TypedSignal, value=20.0, units="nN", kind=Kind.config)
+    force_limit = Cpt(
+        TypedSignal, value=100.0, units="nN", limits=(0.0, 1e6), kind=Kind.config,
+        doc="A force farther from the setpoint is a crash: the tip withdraws, and what was done has failed.",
+    )  # fmt: skip
+    timeout = Cpt(
+        TypedSignal, value=60.0, units="s", limits=(0.1, 1e6), kind=Kind.config, doc="Approaching is given up after it."
+    )
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
@@ -80,16 +88,22 @@ class Tip(Device):
             else:
                 backend.withdraw()
 
-        return self._link.submit(DeviceStatus(self), move, protected=value == "withdrawn")
+        protected = value == "withdrawn"
+        return self._link.submit(
+            DeviceStatus(self), move, protected=protected, timeout=None if protected else self.timeout.get()
+        )
 
-    def stop(self, *, success: bool = False) -> DeviceStatus:
-        """End the running action of the instrument, well if `success`, and withdraw."""
+    def stop(self, *, success: bool = False) -> DeviceStatus | None:
+        """End the running action of the instrument, well if `success`, and withdraw; None if it was closed before."""
+        if self._link.closed:  # a paused RunEngine that is left stops everything at the end of the process
+            return None
         self._link.interrupt(success=success)
         return self.set("withdrawn")
 
     def unstage(self) -> list[Any]:
         """Withdraw, and wait until it is done."""
-        self.set("withdrawn").wait()
+        if not self._link.closed:
+            self.set("withdrawn").wait()
         return super().unstage()  # type: ignore[no-any-return]
 
     def replace(self) -> None:
@@ -111,3 +125,10 @@ class Tip(Device):
         self.force.publish(force)
         self.force_error.publish(force - self._engaged_with if engaged else 0.0)
         self.loops.publish(self._link.backend.doses.tip_loops)
+        if abs(self.force_error.get()) > self.force_limit.get():
+            self._link.backend.withdraw()
+            self.contact.publish(self._link.backend.in_contact())
+            raise BackendError(
+                f"{self.name}: the force is {force:g} nN, more than {self.force_limit.get():g} nN from the setpoint of "
+                f"{self._engaged_with:g} nN; the tip was withdrawn: look whether it is still good"
+            )

@@ -187,7 +187,7 @@ def test_any_run_can_be_exported(tmp_path):
             export(documents, tmp_path / f"count{suffix}")
 
 
-@pytest.mark.parametrize("names", [["a/b", "a b", "µ"], ["x"] * 3, ["x", "x_1", "y"]])
+@pytest.mark.parametrize("names", [["a/b", "a b", "µ"], ["x y", "x_y", "x-y"], ["x", "x_1", "y"]])
 def test_awkward_channel_names_are_told_apart(names, tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "s.npz", image=rng.normal(size=(3, 8, 9)), spectra=rng.normal(size=(8, 9, 4)), channels=names)

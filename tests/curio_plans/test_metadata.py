@@ -139,7 +139,8 @@ def test_every_number_of_every_stream_has_a_unit(afm, engine, documents, wandere
     # A pure number has an empty unit; what has a dimension must not.
     pure = {name for name, unit in units.items() if not unit}
     counts = (
-        r"candidate|observations|steps_per_cycle|cycles|contact|snr|resonance|saturated|score|part_|loss_|map_of_|frame"
+        r"candidate|attempt|starts|records|observations|loops|steps_per_cycle|cycles|contact|snr|resonance|saturated"
+        r"|score|part_|loss_|map_of_|frame"
     )
     assert not [name for name in pure if not re.search(counts, name)]
     spectrum = units["afm_spectrometer_spectrum"]

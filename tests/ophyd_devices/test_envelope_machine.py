@@ -21,7 +21,7 @@ ENVELOPES = (
         "amplitude_max": 8.0,
         "slew_max": 400.0,
         "dose_per_spot": {"loops": 2, "radius": 10.0},
-        "dose_per_area": {"loops": 5, "radius": 150.0},
+        "dose_per_area": {"loops": 3, "radius": 150.0},
         "loops_per_tip": 12,
         "forbidden": (
             {"kind": "circle", "x": 300.0, "y": 300.0, "radius": 30.0},
@@ -73,11 +73,19 @@ area = st.one_of(
 volt = st.sampled_from([math.nan, 0.0, 8.0, math.nextafter(8, 9), 10.0, math.nextafter(10, 11), 1.0, -1.0]) | st.floats(
     -11, 11
 )
-small = st.sampled_from([1.0, -1.0, 1.64, 0.5, 0.0])
 dwell = st.sampled_from([4.1e-3, 4.08e-3, 8.2e-3, 1e-6, 0.0, 2e-3, math.nan]) | st.floats(1e-4, 1e-2)
 force = st.sampled_from([1.0, 5.0, 50.0, 100.0, math.nextafter(1, 0), math.nextafter(50, 51), math.nan]) | st.floats(
     0, 101
 )
+bias = st.sampled_from([[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]]) | st.lists(volt, min_size=1, max_size=4)
+raw = st.one_of(
+    st.tuples(st.just("raw"), st.just("move"), st.tuples(length, length, st.sampled_from([1.0, 1.0, 0.0, math.nan]),
+                                                          st.sampled_from([0.0, 0.0, -1.0, math.inf]))),
+    st.tuples(st.just("raw"), st.just("engage"), st.tuples(force)),
+    st.tuples(st.just("raw"), st.just("frame"), st.tuples(area, st.sampled_from([(4, 4), (4, 4), (0, 4)]),
+                                                          st.sampled_from([1.0, 1.0, 0.0, math.inf]))),
+    st.tuples(st.just("raw"), st.just("spectrum"), st.tuples(bias, dwell)),
+)  # fmt: skip
 command = st.one_of(
     st.tuples(st.just("go"), place),
     st.tuples(st.just("go"), place),
@@ -93,14 +101,9 @@ command = st.one_of(
     st.tuples(st.just("put"), st.just("steps"), st.sampled_from([8, 32, 30, 64, 4])),
     st.tuples(st.just("put"), st.just("area"), area),
     st.tuples(st.just("put"), st.just("pixels"), st.sampled_from([(4, 4), (2, 3), (1, 4)])),
-    st.tuples(st.just("raw"), st.just("move"), st.tuples(length, length, st.sampled_from([1.0, 1.0, 0.0, math.nan]),
-                                                          st.sampled_from([0.0, 0.0, -1.0, math.inf]))),
-    st.tuples(st.just("raw"), st.just("engage"), st.tuples(force)),
-    st.tuples(st.just("raw"), st.just("frame"), st.tuples(st.tuples(length, length, length, length),
-                                                          st.sampled_from([(4, 4), (4, 4), (0, 4)]),
-                                                          st.sampled_from([1.0, 1.0, 0.0, math.inf]))),
-    st.tuples(st.just("raw"), st.just("spectrum"), st.tuples(st.lists(volt, min_size=1, max_size=4), dwell)),
-    st.tuples(st.just("raw"), st.just("spectrum"), st.tuples(st.lists(small, min_size=1, max_size=4), dwell)),
+    raw,
+    st.tuples(st.just("visit_and"), spot, raw),
+    st.tuples(st.just("visit_and"), spot, raw),
     st.tuples(st.just("push"), st.tuples(st.floats(-50, 1050), st.floats(-50, 850))),
     st.tuples(st.sampled_from(["lose contact", "fail", "new tip", "change tip", "change tip", "new sample"])),
 )  # fmt: skip
@@ -151,6 +154,10 @@ class Machine(RuleBasedStateMachine):
     def visit(self, place):
         self.go(place)
         self.engage()
+
+    def visit_and(self, place, then):
+        self.visit(place)
+        self.raw(*then[1:])
 
     def go_x(self, x):
         self.judge(self.oracle.go(x, self.oracle.asked[1]), lambda: self.afm.scanner.x.set(x))
