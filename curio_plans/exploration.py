@@ -157,9 +157,8 @@ class Exploration:
             yield from self.exclude([choice.candidate], f"out of reach after drifting: {error}", decided=True)
             return
         reason = yield from stubs.take_good_spectrum(
-            self.afm, place, [self.target], quality=self.quality, measure=self.measure,
-            rejected=rejected,
-        )  # fmt: skip
+            self.afm, place, [self.target], quality=self.quality, measure=self.measure, rejected=rejected
+        )
         yield from bps.checkpoint()
         if reason:
             yield from self.exclude([choice.candidate], reason, decided=True)

@@ -281,15 +281,17 @@ def curiosity(
         hints=_map_hints(afm),
         **({} if earlier is None else {"resumes": earlier.uid, "rebuilt": again}),
     )
+    escalation = None
+    if escalate is not None:
+        done = earlier.escalated if earlier is not None else ()
+        escalation = Escalation(rule, escalate, thinker.history, thinker.predicted_error, done)
     exploration = Exploration(
         afm=afm,
         thinker=thinker,
         corners=corners,
         quality=control,
         drift=None if correction is None else Drift(correction, thinker.history),
-        escalation=None
-        if escalate is None
-        else Escalation(rule, escalate, thinker.history, thinker.predicted_error, earlier.escalated if earlier else ()),
+        escalation=escalation,
         measure=measure or stubs.take_spectrum,
         ask=ask,
         lookahead=lookahead,
@@ -329,7 +331,7 @@ def resume(
     uid : str
         The run.
     build, stored, rebuild, measure, ask, escalate, md
-        As those of :func:`curiosity`.
+        As those of :func:`curiosity`. What the stored run says of its experiment goes into `md`.
 
     Returns
     -------
@@ -341,13 +343,14 @@ def resume(
     ValueError
         If the run cannot be resumed – before anything moves.
     """
-    arguments = Earlier.of(stored(uid)).arguments
+    earlier = Earlier.of(stored(uid))
+    arguments = earlier.arguments
     if arguments["escalate_when"] is None:
         escalate = None
     return (
         yield from curiosity(
             afm, **arguments, build=build, resume=uid, stored=stored, rebuild=rebuild, measure=measure, ask=ask,
-            escalate=escalate, md=md,
+            escalate=escalate, md={**earlier.experiment, **(md or {})},
         )
     )  # fmt: skip
 

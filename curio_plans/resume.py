@@ -89,6 +89,12 @@ class Earlier:
         return {} if start is None else {**start["plan_args"], "agent": dict(start["agent"])}
 
     @property
+    def experiment(self) -> dict[str, Any]:
+        """What people said of the experiment, as metadata; empty if nothing."""
+        start = self.history.start
+        return {"experiment": start["experiment"]} if start is not None and "experiment" in start else {}
+
+    @property
     def escalated(self) -> list[int]:
         """Candidates that were escalated, in order."""
         return [int(event["data"]["candidate"]) for stream, event in events(self.documents) if stream == ESCALATION]

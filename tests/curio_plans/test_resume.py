@@ -76,10 +76,11 @@ def test_a_resumed_run_can_be_resumed_again(wanderer, facts):
     assert starts[1]["rebuilt"] is True
 
 
-def test_nothing_stored_is_measured_again(wanderer):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
+def test_nothing_stored_is_measured_again_and_the_experiment_is_the_same(wanderer):
+    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer, md={"experiment": {"operator": "Ada"}})
     stopped = ended_after(whole, len(whole) - 8)
     new = resumed(stopped, wanderer)[len(stopped) :]
+    assert new[0][1]["experiment"]["operator"] == "Ada"
     streams = {doc["uid"]: doc["name"] for name, doc in new if name == "descriptor"}
     assert "image" not in streams.values()
     measured = [streams[doc["descriptor"]] for name, doc in new if name == "event"].count("primary")

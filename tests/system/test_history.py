@@ -100,6 +100,13 @@ def test_the_documents_are_shown_and_put_elsewhere(data, tmp_path):
     assert "leave out --agent" in curio("replay", "--table", "--agent", "grid", directory=data, code=2)
 
 
+@pytest.mark.parametrize("command", ["resume", "recover", "replay", "explain"])
+def test_help_teaches(command, tmp_path):
+    output = curio(command, "--help", directory=tmp_path)
+    assert "Usage" in output
+    assert len(output) > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
