@@ -140,6 +140,8 @@ class DriftEstimate:
 class History:
     """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
 
+    The documents of a run that resumes another come after those of the other, and the two count as one.
+
     Attributes
     ----------
     start, stop : dict or None
@@ -201,7 +203,7 @@ class History:
         """
         if name == "start":
             check_format(doc)
-            self.start = doc
+            self.start, self.stop = doc, None
         elif name == "stop":
             self.stop = doc
         elif name == "descriptor":
@@ -231,7 +233,13 @@ class History:
 
     def stream(self, event: Mapping[str, Any]) -> str:
         """Return the name of the stream that `event` belongs to."""
-        return str(self._descriptors[event["descriptor"]]["name"])
+        descriptor = self._descriptors.get(event["descriptor"])
+        if descriptor is None:
+            raise DocumentError(
+                f"event {event['uid']} comes before its descriptor, or that is missing: the documents are not in "
+                "order; read the run from its journal, or put that in order with curio recover"
+            )
+        return str(descriptor["name"])
 
     def descriptor(self, stream: str) -> Mapping[str, Any]:
         """Return the last descriptor of `stream`; empty if it has none."""

@@ -131,7 +131,7 @@ class Drift:
     settings : DriftCorrection
         What to compare, and what to believe.
     history : History
-        Of the present run; its images are compared.
+        Of the present run, and of one that it resumes; its images are compared.
     tell : callable
         Shows a text to the human when a correction is refused.
     """
@@ -145,7 +145,7 @@ class Drift:
         self.settings = settings
         self._history = history
         self._tell = tell
-        self._estimates: dict[int, DriftEstimate] = {}
+        self._estimates: dict[int, DriftEstimate] = dict(enumerate(history.drifts, start=2))  # by the number of images
 
     def due(self, points: int) -> bool:
         """Tell whether to image again, `points` after the last image."""

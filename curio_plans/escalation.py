@@ -1,6 +1,6 @@
 """Escalation: where the error stays high after repeated looks, a more advanced spectroscopy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Escalation:
         Of the present run.
     predicted_error : callable
         Returns the map (N,) of the agent's last report, or None.
+    done : sequence of int
+        Candidates that were escalated before.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class Escalation:
         escalate: Escalate,
         history: History,
         predicted_error: Callable[[], np.ndarray[Any, Any] | None],
+        done: Sequence[int] = (),
     ) -> None:
         self._rule, self._escalate, self._history = rule, escalate, history
         self._predicted_error = predicted_error
-        self._done: list[int] = []
+        self._done = list(done)
 
     def due(self, candidate: int) -> bool:
         """Tell whether the error at a candidate that was just measured has stayed high after repeated looks."""

@@ -15,6 +15,7 @@ from curio_plans.escalation import Escalation
 from curio_plans.microscope import Microscope
 from curio_plans.notes import Note, Target
 from curio_plans.quality import Quality
+from curio_plans.resume import Earlier
 from curio_plans.stubs import Ask, Place
 from curio_plans.thinker import Thinker
 
@@ -50,6 +51,8 @@ class Exploration:
     lookahead, map_every : int
     think_timeout : float or None
         Seconds.
+    earlier : Earlier or None
+        The run that this one resumes; the thinker has its documents already.
     target : Target
         Read with each spectrum.
     """
@@ -65,22 +68,37 @@ class Exploration:
     lookahead: int
     map_every: int
     think_timeout: float | None
+    earlier: Earlier | None = None
     target: Target = field(default_factory=Target)
     _mapped: int = 0
     _since_image: int = 0
+    _first: int = 0
+    _decided: int = 0
+
+    def __post_init__(self) -> None:
+        """Stand where an earlier run stopped."""
+        if self.earlier is None:
+            return
+        observed = len(self.history.observations)
+        self._mapped = observed - observed % self.map_every if self.map_every else 0
+        self._since_image = self.earlier.points_since_image
+        self._first, self._decided = len(self.history.outcomes), len(self.history.decisions)
 
     @property
     def history(self) -> History:
-        """What the run's documents say so far."""
+        """What the run's documents say so far, after those of the run that it resumes."""
         return self.thinker.history
 
     def run(self, points: int) -> MsgGenerator[None]:
-        """Take the image, then decide and measure `points` times."""
-        yield from stubs.take_image(self.afm, self.quality.retries)
-        yield from bps.checkpoint()
-        yield from self.record_reference()
-        yield from self.exclude_unreachable()
-        for number in range(points):
+        """Take the image, then decide and measure `points` times; or go on where an earlier run stopped."""
+        if not self.history.images:
+            yield from stubs.take_image(self.afm, self.quality.retries)
+            yield from bps.checkpoint()
+        if self.history.reference is None:
+            yield from self.record_reference()
+        if len(self.history.records) <= 1:  # the pool alone
+            yield from self.exclude_unreachable()
+        for number in range(self._first, points):
             yield from bps.checkpoint()
             choice = yield from self.decide(number)
             yield from self.follow_drift()
@@ -92,7 +110,15 @@ class Exploration:
 
     def decide(self, number: int) -> MsgGenerator[Choice]:
         """Let the agent decide, and record now and then what it believes."""
-        reading = yield from stubs.decide(self.thinker, number, ask=self.ask, timeout=self.think_timeout)
+        if number < self._decided:
+            decision = self.history.decisions[number]  # the earlier run did not come to measure there
+            return Choice(decision.candidate, decision.position)
+        timeout = self.think_timeout
+        if self.earlier is not None and number == self._decided:
+            timeout = None  # this thought takes in everything that the earlier run measured
+            if self.lookahead and number == self._first:
+                yield from stubs.look_ahead(self.thinker, number, records=self.earlier.looked_ahead())
+        reading = yield from stubs.decide(self.thinker, number, ask=self.ask, timeout=timeout)
         observed = len(self.history.observations)
         if self.map_every and observed >= self._mapped + self.map_every:
             self._mapped = observed
@@ -108,6 +134,7 @@ class Exploration:
             yield from stubs.take_image(self.afm, self.quality.retries)
             self._since_image = 0
             yield from bps.checkpoint()
+        if self.drift is not None and len(self.history.images) > 1 + len(self.history.drifts):
             yield from bps.trigger(self.drift, wait=True)
             yield from stubs.record([self.drift], self.drift.name)
             yield from bps.checkpoint()
@@ -122,13 +149,15 @@ class Exploration:
             self.target,
             {"candidate": int(choice.candidate), "target_x": x, "target_y": y, "drift_x": dx, "drift_y": dy},
         )
+        # Those of an earlier run; its attempts count.
+        rejected = [old.reason for old in self.history.rejected if old.observation.index == choice.candidate]
         try:
             self.afm.scanner.check_value(place)
         except ValueError as error:  # ophyd's LimitError is one
             yield from self.exclude([choice.candidate], f"out of reach after drifting: {error}", decided=True)
             return
         reason = yield from stubs.take_good_spectrum(
-            self.afm, place, [self.target], quality=self.quality, measure=self.measure
+            self.afm, place, [self.target], quality=self.quality, measure=self.measure, rejected=rejected
         )
         yield from bps.checkpoint()
         if reason:

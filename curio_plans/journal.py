@@ -1,14 +1,19 @@
 """The truth about a run: every document, on the disk before the next point begins."""
 
 import fcntl
+import hashlib
 import json
+import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+
+logger = logging.getLogger(__name__)
 
 Documents = list[tuple[str, dict[str, Any]]]
 
@@ -29,15 +34,23 @@ class Journal:
 
     The run *uid* becomes ``journal/<uid>/documents.jsonl``, one line a document, and beside it an ``.npy`` file for
     each array of more than 16 elements. Whatever a line refers to is on the disk before the line is, and the line is
-    before the callback returns: a crash or a power cut costs at most the event in progress. An error of writing is
-    raised, so that the plan ends: what cannot be kept need not be measured.
+    before the callback returns: a crash or a power cut costs at most the event in progress.
 
-    Runs may be interleaved. While a run is open its file is locked, so that another process can tell (`is_open`).
+    Where the directory cannot be written any more – the disk is full, the share is gone, somebody made it read-only –
+    the rest of the run is kept in a spare directory in the same form, and the user is told once. Everything in this
+    module reads both as one; ``curio recover`` unites them. Only when no place is left is the error raised, so that the
+    plan ends: what cannot be kept need not be measured.
+
+    Runs may be interleaved. While a run is open its files are locked, so that another process can tell (`is_open`).
 
     Parameters
     ----------
     directory : Path or str
         The data directory.
+    spares : sequence of Path, optional
+        Where to go on when that fails, in order; by default `spare_directories`. Only those are found again by reading.
+    tell : callable
+        Shows a text to the user.
 
     Examples
     --------
@@ -46,9 +59,17 @@ class Journal:
     >>> token = engine.subscribe(Journal("my-data"))
     """
 
-    def __init__(self, directory: Path | str) -> None:
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        spares: Sequence[Path] | None = None,
+        tell: Callable[[str], Any] = logger.warning,
+    ) -> None:
         self.directory = Path(directory)
-        self._runs: dict[str, _Run] = {}
+        self._places = [self.directory, *(spare_directories(directory) if spares is None else spares)]
+        self._tell = tell
+        self._runs: dict[str, list[RunFile | None]] = {}  # one for each place tried, the last one in use
         self._owners = Owners()
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -57,15 +78,13 @@ class Journal:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If it can be written nowhere.
         JournalError
             If it cannot be expressed, or belongs to no open run.
         """
         uid = self._owners.run_of(name, doc)
-        if name == "start":
-            self._runs[uid] = _Run(run_directory(self.directory, uid))
         try:
-            self._runs[uid].append(name, doc)
+            self._keep(uid, name, doc)
         finally:
             if name == "stop":
                 self._forget(uid)
@@ -75,9 +94,29 @@ class Journal:
         for uid in list(self._runs):
             self._forget(uid)
 
+    def _keep(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
+        files = self._runs.setdefault(uid, [None])
+        while True:
+            try:
+                file = files[-1] = files[-1] or RunFile.create(run_directory(self._places[len(files) - 1], uid))
+                file.append(name, doc)
+            except OSError as error:
+                if len(files) == len(self._places):
+                    raise
+                # The file that failed stays open: its lock says that the run goes on.
+                files.append(None)
+                self._tell(
+                    f"cannot write to {self._places[len(files) - 2]}: {error.strerror or error}. The run goes on, and "
+                    f"is kept in {self._places[len(files) - 1]}; when there is room again, curio recover unites the two"
+                )
+            else:
+                return
+
     def _forget(self, uid: str) -> None:
         self._owners.forget(uid)
-        self._runs.pop(uid).close()
+        for file in self._runs.pop(uid, []):
+            if file is not None:
+                file.close()
 
 
 class Owners:
@@ -118,26 +157,80 @@ class Owners:
         self._run = {key: run for key, run in self._run.items() if run != uid}
 
 
-class _Run:
-    """The open files of one run."""
+class RunFile:
+    """The open journal of one run, locked; made by `create` or `reopen`, closed by `close` or ``with``.
 
-    def __init__(self, directory: Path) -> None:
+    Attributes
+    ----------
+    documents : int
+        How many it holds.
+    """
+
+    def __init__(self, directory: Path, descriptor: int, documents: int = 0) -> None:
+        self.documents = documents
         self._directory = directory
-        self._arrays = 0
-        self._size = 0
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        self._lines = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._arrays = len(list(directory.glob("*.npy")))
+
+    @classmethod
+    def create(cls, directory: Path) -> Self:
+        """Begin the journal of a run.
+
+        Raises
+        ------
+        JournalError
+            If there is one already.
+        """
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             directory.mkdir()
         except FileExistsError:
             raise JournalError(
                 f"run {directory.name} is already in the journal; a run is written once, so move {directory} away first"
             ) from None
-        self._lines = os.open(directory / _LINES, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        fcntl.flock(self._lines, fcntl.LOCK_EX)
+        lines = os.open(directory / _LINES, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        fcntl.flock(lines, fcntl.LOCK_EX)
         for changed in (directory, directory.parent, directory.parent.parent):
             _synchronise(changed)
+        return cls(directory, lines)
+
+    @classmethod
+    def reopen(cls, directory: Path) -> Self:
+        """Go on with the journal of a run that ended without a stop document; a torn last line is removed.
+
+        Raises
+        ------
+        JournalError
+            If there is none, a line in the middle is damaged, or another process is writing to it.
+        """
+        number = len(list(_parse(directory)))
+        with _open_lines(directory) as file:
+            whole = b"".join(file.read().splitlines(keepends=True)[:number])
+        lines = os.open(directory / _LINES, os.O_WRONLY | os.O_APPEND)
+        try:
+            fcntl.flock(lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lines, len(whole))
+            if whole and not whole.endswith(b"\n"):
+                _write(lines, b"\n")
+        except BlockingIOError:
+            os.close(lines)
+            raise JournalError(f"run {directory.name} is still being measured; wait until it has ended") from None
+        except OSError:
+            os.close(lines)
+            raise
+        return cls(directory, lines, number)
+
+    def __enter__(self) -> Self:
+        """Return the file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def append(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Put a document on the disk."""
         arrays = self._arrays
         try:
             line = json.dumps([name, self._encode(doc)], separators=(", ", ": ")) + "\n"
@@ -155,8 +248,10 @@ class _Run:
             os.ftruncate(self._lines, self._size)
             raise
         self._size += len(line.encode())
+        self.documents += 1
 
     def close(self) -> None:
+        """Close the file and give up its lock."""
         os.close(self._lines)
 
     def _encode(self, value: Any) -> Any:
@@ -194,19 +289,45 @@ def run_directory(directory: Path | str, uid: str) -> Path:
     return Path(directory) / "journal" / uid
 
 
+def spare_directories(directory: Path | str) -> list[Path]:
+    """Return where the runs of a data directory go on when it cannot be written: one's own state, then temporary files.
+
+    ``$XDG_STATE_HOME/curio`` (``~/.local/state/curio``) and ``$TMPDIR/curio-<user>``, in each a directory that is named
+    after the data directory and a digest of its full path.
+    """
+    full = Path(directory).resolve()
+    name = f"{full.name}-{hashlib.sha256(os.fsencode(full)).hexdigest()[:12]}"
+    state = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    return [Path(state) / "curio" / name, Path(tempfile.gettempdir()) / f"curio-{os.getuid()}" / name]
+
+
+def parts(directory: Path | str, uid: str) -> list[Path]:
+    """Return the directories that together hold the journal of run `uid`: its own, then those in spare directories.
+
+    Raises
+    ------
+    JournalError
+        If there is none.
+    """
+    found = [
+        folder
+        for place in (Path(directory), *spare_directories(directory))
+        if (folder := run_directory(place, uid)).joinpath(_LINES).exists()
+    ]
+    if not found:
+        raise JournalError(f"there is no run {uid} in the journal {Path(directory) / 'journal'}")
+    return found
+
+
 def journalled(directory: Path | str) -> list[str]:
     """Return the uids of the runs in the journal, in no particular order."""
-    return [lines.parent.name for lines in (Path(directory) / "journal").glob(f"*/{_LINES}")]
+    places = (Path(directory), *spare_directories(directory))
+    return list({lines.parent.name: None for place in places for lines in (place / "journal").glob(f"*/{_LINES}")})
 
 
 def is_open(directory: Path | str, uid: str) -> bool:
     """Tell whether run `uid` is still being written, by this process or another."""
-    with (run_directory(directory, uid) / _LINES).open("rb") as lines:
-        try:
-            fcntl.flock(lines, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return any(_is_locked(folder) for folder in parts(directory, uid))
 
 
 def read_journal(directory: Path | str, uid: str) -> Documents:
@@ -225,22 +346,21 @@ def read_journal(directory: Path | str, uid: str) -> Documents:
         If there is no such run, or a line other than the last is damaged. A last line that is torn is left out: it
         was being written when the power went.
     """
-    folder = run_directory(directory, uid)
-    return [(name, _decode(doc, folder)) for name, doc in _parse(folder)]
+    return [(name, _decode(doc, folder)) for folder, name, doc in _united(parts(directory, uid))]
 
 
 def read_start(directory: Path | str, uid: str) -> dict[str, Any]:
     """Return the start document of run `uid`."""
-    folder = run_directory(directory, uid)
-    with _open_lines(folder) as lines:
-        try:
-            name, doc = json.loads(lines.readline())
-        except ValueError:
-            name = None
-    if name != "start":
-        raise JournalError(f"the journal of run {uid} has no start document: it was torn at the very beginning")
-    start: dict[str, Any] = _decode(doc, folder)
-    return start
+    for folder in parts(directory, uid):
+        with _open_lines(folder) as lines:
+            try:
+                name, doc = json.loads(lines.readline())
+            except ValueError:
+                continue
+        if name == "start":
+            start: dict[str, Any] = _decode(doc, folder)
+            return start
+    raise JournalError(f"the journal of run {uid} has no start document: it was torn at the very beginning")
 
 
 def summarise(directory: Path | str, uid: str) -> tuple[dict[str, Any], dict[str, Any] | None, int]:
@@ -249,28 +369,37 @@ def summarise(directory: Path | str, uid: str) -> tuple[dict[str, Any], dict[str
     It looks at no more of the journal than that takes, and over damaged lines.
     """
     start = read_start(directory, uid)
-    folder = run_directory(directory, uid)
     stop: dict[str, Any] | None = None
     primary: list[bytes] = []
     points: set[int] = set()
-    with _open_lines(folder) as lines:
-        for line in lines:
-            head = line[:14]
-            if not (head.startswith((b'["descriptor"', b'["stop"')) or any(key in line for key in primary)):
-                continue
-            try:
-                name, doc = json.loads(line)
-            except ValueError:
-                continue
-            if name == "stop":
-                stop = _decode(doc, folder)
-            elif name == "descriptor" and doc["name"] == "primary":
-                primary.append(json.dumps(doc["uid"]).encode())
-            elif name == "event":
-                points.add(doc["seq_num"])
-            elif name == "event_page":
-                points.update(_decode(doc["seq_num"], folder))
+    for folder in parts(directory, uid):
+        with _open_lines(folder) as lines:
+            for line in lines:
+                head = line[:14]
+                if not (head.startswith((b'["descriptor"', b'["stop"')) or any(key in line for key in primary)):
+                    continue
+                try:
+                    name, doc = json.loads(line)
+                except ValueError:
+                    continue
+                if name == "stop":
+                    stop = _decode(doc, folder)
+                elif name == "descriptor" and doc["name"] == "primary":
+                    primary.append(json.dumps(doc["uid"]).encode())
+                elif name == "event":
+                    points.add(doc["seq_num"])
+                elif name == "event_page":
+                    points.update(_decode(doc["seq_num"], folder))
     return start, stop, len(points)
+
+
+def _is_locked(folder: Path) -> bool:
+    with (folder / _LINES).open("rb") as lines:
+        try:
+            fcntl.flock(lines, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _open_lines(folder: Path) -> BinaryIO:
@@ -278,6 +407,19 @@ def _open_lines(folder: Path) -> BinaryIO:
         return (folder / _LINES).open("rb")
     except FileNotFoundError:
         raise JournalError(f"there is no run {folder.name} in the journal {folder.parent}") from None
+
+
+def _united(folders: Sequence[Path]) -> Iterator[tuple[Path, str, Any]]:
+    """Yield folder, name and document, tags unresolved; what two parts have, because uniting them broke off, once."""
+    seen: set[tuple[str, str]] = set()
+    for folder in folders:
+        here = set()
+        for name, doc in _parse(folder):
+            identity = (name, str(doc.get("uid", doc.get("datum_id"))))
+            here.add(identity)
+            if identity not in seen:
+                yield folder, name, doc
+        seen |= here
 
 
 def _parse(folder: Path) -> Iterator[tuple[str, Any]]:
@@ -329,7 +471,10 @@ def _load(path: Path) -> np.ndarray[Any, Any]:
     try:
         array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise JournalError(f"expected an array in {path}, but it cannot be read: {error}") from error
+        raise JournalError(
+            f"expected an array in {path}, but it cannot be read: {error}; take the file from a backup of the data "
+            f"directory, or what Tiled has of the run: read_documents(storage.catalog[{path.parent.name!r}])"
+        ) from error
     return array
 
 

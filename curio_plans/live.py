@@ -22,6 +22,8 @@ class LiveView:
     ----------
     console : Console
         Where to print. Without a terminal there are lines but no moving bar.
+    earlier : iterable of (name, document)
+        The documents of a run that the one to be shown resumes.
 
     Examples
     --------
@@ -33,9 +35,9 @@ class LiveView:
     ...     engine.waiting_hook = view.waiting
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, earlier: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
         self.console = console
-        self._history = History()
+        self._history = History(earlier)
         self._points = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -47,7 +49,7 @@ class LiveView:
         )
         self._point = self._points.add_task("starting", total=None)
         self._raster = self._points.add_task("image", visible=False)
-        self._floor = float("nan")
+        self._floor = self._mean_spectrum_mse()
 
     def __enter__(self) -> Self:
         """Show the progress bar."""
@@ -77,9 +79,8 @@ class LiveView:
             stream = self._history.stream(doc)
             if stream == POINT:
                 self._show_point()
-            elif stream == REFERENCE and self._history.reference is not None:
-                truth = self._history.reference
-                self._floor = float(((truth - truth.mean(axis=0)) ** 2).mean())
+            elif stream == REFERENCE:
+                self._floor = self._mean_spectrum_mse()
             elif stream == DECISION:
                 self._points.update(self._point, description="measuring")
             elif stream == REJECTED:
@@ -107,6 +108,10 @@ class LiveView:
         if current is None or target is None:  # a status without progress tells only its name
             return
         self._points.update(self._raster, completed=current, total=target, visible=True)
+
+    def _mean_spectrum_mse(self) -> float:
+        truth = self._history.reference
+        return float("nan") if truth is None else float(((truth - truth.mean(axis=0)) ** 2).mean())
 
     def _tell_rejected(self) -> None:
         rejected = self._history.rejected[-1] if self._history.rejected else None

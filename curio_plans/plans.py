@@ -20,6 +20,8 @@ from curio_plans.exploration import Exploration, Measure, corners_of
 from curio_plans.metadata import run_metadata
 from curio_plans.microscope import Microscope
 from curio_plans.quality import Quality
+from curio_plans.resume import Earlier, ResumeError, Stored, is_fresh
+from curio_plans.resume import rebuild as rebuild_instrument
 from curio_plans.stubs import Ask
 from curio_plans.thinker import Thinker
 
@@ -160,6 +162,9 @@ def curiosity(
     ask: Ask | None = None,
     escalate: Escalate | None = None,
     escalate_when: Mapping[str, Any] | None = None,
+    resume: str | None = None,
+    stored: Stored | None = None,
+    rebuild: bool | None = None,
     md: dict[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """Image, then again and again ask an agent where to measure, and measure there.
@@ -203,6 +208,14 @@ def curiosity(
         :func:`curio_plans.stubs.finer_spectrum`.
     escalate_when : dict, optional
         When that is the case; see :class:`curio_plans.escalation.EscalationRule`.
+    resume : str, optional
+        Uid of a run that ended early, with which the new one goes on: nothing stored is measured again, and the
+        decisions are those of a run that never ended. The other arguments must be the same.
+    stored : callable, optional
+        Gives the documents of that run; see :data:`curio_plans.resume.Stored`.
+    rebuild : bool, optional
+        Bring a simulated instrument into the state in which that run left it; see :func:`curio_plans.resume.rebuild`.
+        By default where nothing was measured with it yet.
     md : dict, optional
         Free metadata for the start document.
 
@@ -215,7 +228,8 @@ def curiosity(
     ------
     ValueError
         If a number is out of range, the window does not fit the image, a channel is unknown, the pool has fewer
-        candidates than `points`, or one of them is outside the limits of the scanner – before anything moves.
+        candidates than `points`, one of them is outside the limits of the scanner, or the run cannot be resumed –
+        before anything moves.
     """
     _check_at_least(points=(points, 1), map_every=(map_every, 0))
     if lookahead not in (0, 1):
@@ -244,36 +258,101 @@ def curiosity(
         raise ValueError(f"expected a drift channel among {names}, got {correction.channel!r}")
     rule = _settings(EscalationRule, escalate_when or {}, "escalate_when")
 
+    arguments = {
+        "agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
+        "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
+        "drift": correction and correction.model_dump(), "think_timeout": think_timeout,
+        "escalate_when": rule.model_dump() if escalate else None,
+    }  # fmt: skip
+    earlier = None if resume is None else _earlier(resume, stored, {**arguments, "agent": dict(config)}, afm)
+    again = earlier is not None and (is_fresh(afm) if rebuild is None else rebuild)
     thinker = Thinker(build(config), budget=points)
+    for name, doc in earlier.documents if earlier is not None else ():
+        thinker(name, doc)
     metadata = run_metadata(
         afm,
         "curiosity",
-        {"agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
-         "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
-         "drift": correction and correction.model_dump(), "think_timeout": think_timeout,
-         "escalate_when": rule.model_dump() if escalate else None},
+        arguments,
         md,
         agent=dict(config),
         points=points,
         num_points=points,
         pool={"window": window, "stride": stride, "channels": chosen},
         hints=_map_hints(afm),
-    )  # fmt: skip
+        **({} if earlier is None else {"resumes": earlier.uid, "rebuilt": again}),
+    )
+    escalation = None
+    if escalate is not None:
+        done = earlier.escalated if earlier is not None else ()
+        escalation = Escalation(rule, escalate, thinker.history, thinker.predicted_error, done)
     exploration = Exploration(
         afm=afm,
         thinker=thinker,
         corners=corners,
         quality=control,
         drift=None if correction is None else Drift(correction, thinker.history),
-        escalation=Escalation(rule, escalate, thinker.history, thinker.predicted_error) if escalate else None,
+        escalation=escalation,
         measure=measure or stubs.take_spectrum,
         ask=ask,
         lookahead=lookahead,
         map_every=map_every,
         think_timeout=think_timeout,
+        earlier=earlier,
     )
-    staged = bpp.stage_wrapper(_run(afm, lambda: exploration.run(points), metadata), [thinker])
+
+    def inner() -> MsgGenerator[None]:
+        if earlier is not None and again:
+            yield from rebuild_instrument(afm, earlier.documents)
+        yield from exploration.run(points)
+
+    staged = bpp.stage_wrapper(_run(afm, inner, metadata), [thinker])
     return (yield from bpp.subs_wrapper(staged, thinker))
+
+
+@plan
+def resume(
+    afm: Microscope,
+    uid: str,
+    *,
+    build: Callable[[Config], Agent],
+    stored: Stored,
+    rebuild: bool | None = None,
+    measure: Measure | None = None,
+    ask: Ask | None = None,
+    escalate: Escalate | None = None,
+    md: dict[str, Any] | None = None,
+) -> MsgGenerator[str]:
+    """Go on with a run of :func:`curiosity` that ended early, with the arguments that it had.
+
+    Parameters
+    ----------
+    afm : Microscope
+        With the settings and the sample of that run.
+    uid : str
+        The run.
+    build, stored, rebuild, measure, ask, escalate, md
+        As those of :func:`curiosity`. What the stored run says of its experiment goes into `md`.
+
+    Returns
+    -------
+    str
+        The uid of the new run.
+
+    Raises
+    ------
+    ValueError
+        If the run cannot be resumed – before anything moves.
+    """
+    earlier = Earlier.of(stored(uid))
+    arguments = earlier.arguments
+    if arguments["escalate_when"] is None:
+        escalate = None
+    return (
+        yield from curiosity(
+            afm, **arguments, build=build, resume=uid, stored=stored, rebuild=rebuild, measure=measure, ask=ask,
+            escalate=escalate, md={**earlier.experiment, **(md or {})},
+        )
+    )  # fmt: skip
 
 
 def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict[str, Any]) -> MsgGenerator[str]:
@@ -308,6 +387,15 @@ def _spectra(
         yield from bps.checkpoint()
 
     return (yield from _run(afm, inner, metadata))
+
+
+def _earlier(uid: str, stored: Stored | None, arguments: Mapping[str, Any], afm: Microscope) -> Earlier:
+    """Return the run to resume; raise ResumeError if that cannot be done with these arguments and this microscope."""
+    if stored is None:
+        raise ResumeError("to resume a run, its documents are needed: pass stored=storage.resumable")
+    earlier = Earlier.of(stored(uid))
+    earlier.check(arguments, afm)
+    return earlier
 
 
 def _candidates(afm: Microscope, window: int, stride: int | None) -> tuple[NDArray[np.float64], int]:

@@ -82,6 +82,21 @@ def count_points(run: Any, stream: str = "primary") -> int:
     return int(_rows(_columns(node, data=False)).size)
 
 
+def missing_columns(run: Any, stream: str = "primary") -> list[str]:
+    """Return the data keys of a stream that have no column: a writer that was killed did not come to them.
+
+    Raises
+    ------
+    LookupError
+        If the run has no such stream.
+    """
+    node = _stream(run, stream)
+    found: set[str] = set()
+    for key, part in node.items():
+        found.update(part.columns if part.structure_family == "table" else [key])
+    return sorted(set(node.metadata["data_keys"]) - found)
+
+
 def read_documents(run: Any) -> Documents:
     """Return the documents of a run as Tiled can give them back, arrays as arrays.
 

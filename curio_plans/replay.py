@@ -93,7 +93,7 @@ def verify(
     Parameters
     ----------
     documents : iterable of (name, document)
-        One run.
+        One run; where it resumes another one, after the documents of that.
     build : callable
         Makes an agent from its config.
     progress : callable, optional
@@ -104,18 +104,9 @@ def verify(
     ReplayError
         If this is not a run of an agent, or the agent cannot be rebuilt from its start document.
     """
+    history = exploration(documents)
     try:
-        history = History(documents)
-    except DocumentError as error:
-        raise ReplayError(str(error)) from error
-    if history.start is None or "agent" not in history.start:
-        raise ReplayError(
-            "this run has no agent in its start document; only runs of the plan curiosity can be replayed"
-        )
-    if history.pool is None:
-        raise ReplayError("this run has no image, so its candidates are unknown; it ended before it began to decide")
-    try:
-        agent = build(history.start["agent"])
+        agent = build(history.start["agent"] if history.start is not None else {})
     except (ValueError, TypeError) as error:
         raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
 
@@ -148,8 +139,29 @@ def verify(
         chosen=total - len(initial),
         chosen_identical=total - len(initial) - len(different - set(initial)),
         first=differences[0] if differences else None,
-        versions=changed_versions(history.start.get("versions", {})),
+        versions=changed_versions(history.start.get("versions", {}) if history.start is not None else {}),
     )
+
+
+def exploration(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> History:
+    """Return the history of a run in which an agent can have decided.
+
+    Raises
+    ------
+    ReplayError
+        If this is not a run of an agent, it has no image, or its documents are not in order.
+    """
+    try:
+        history = History(documents)
+    except DocumentError as error:
+        raise ReplayError(str(error)) from error
+    if history.start is None or "agent" not in history.start:
+        raise ReplayError(
+            "this run has no agent in its start document; only runs of the plan curiosity can be replayed"
+        )
+    if history.pool is None:
+        raise ReplayError("this run has no image, so its candidates are unknown; it ended before it began to decide")
+    return history
 
 
 def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -98,6 +98,11 @@ def databroker_profile(directory: Path | str) -> Path:
     return profile
 
 
+def arrays_of(directory: Path | str, uid: str) -> Path:
+    """Return where the catalog of a data directory puts the arrays of run `uid`."""
+    return Path(directory).resolve() / "tiled" / "arrays" / uid
+
+
 def open_app(directory: Path | str) -> Any:
     """Return a Tiled client of a data directory, served within this process."""
     from tiled.client import from_context

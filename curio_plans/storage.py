@@ -1,8 +1,10 @@
 """Keeping runs and finding them again: a journal, which is the truth, and a Tiled catalog, where people read."""
 
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from curio_plans.journal import (
     read_start,
     summarise,
 )
+from curio_plans.recovery import Recovery, close_unfinished, missing_in_tiled, unite
 
 _CANDIDATES = 5
 
@@ -92,7 +95,7 @@ class Storage:
             self._options["tell"] = tell
         self._client: Any = None
         self._opening = threading.RLock()
-        self._journal = Journal(self.directory)
+        self._journal = Journal(self.directory) if tell is None else Journal(self.directory, tell=tell)
         self._writer: Any = None
         self._attached: list[tuple[Any, int]] = []
 
@@ -269,6 +272,41 @@ class Storage:
 
         return read_documents(self.catalog[uid])
 
+    def lineage(self, uid: str) -> Documents:
+        """Return the documents of a run after those of the runs that it resumes, oldest first.
+
+        Parameters
+        ----------
+        uid : str
+            As in `resolve`.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant, or one that it resumes is not here.
+        JournalError
+            If the journal of one is damaged.
+        """
+        documents = self.documents(uid)
+        while earlier := documents[0][1].get("resumes"):
+            documents = self.documents(earlier) + documents
+        return documents
+
+    def resumable(self, uid: str) -> Documents:
+        """Return what `lineage` does, of a run that has ended; one whose process ended before it is closed.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        StorageError
+            If it is still being measured.
+        """
+        uid = self.resolve(uid)
+        if uid in journalled(self.directory):
+            self.close_unfinished(uid, "resume")
+        return self.lineage(uid)
+
     def repair(self, uid: str) -> None:
         """Put a run into Tiled as the journal has it; what Tiled has of that run is replaced.
 
@@ -284,8 +322,83 @@ class Storage:
         StorageError
             If the run is still going on, is not in this journal, or Tiled does not take it now either.
         """
+        from curio_plans.server import arrays_of
         from curio_plans.tiled_writer import insert
 
+        uid = self._require_ended(uid)
+        documents = read_journal(self.directory, uid)
+        catalog = self.catalog
+        try:
+            if uid in catalog:
+                catalog.delete_contents(uid, recursive=True, external_only=False)
+            if not self._remote:
+                # A process that is killed may leave an array that the catalog never heard of, and that is in the way.
+                shutil.rmtree(arrays_of(self.directory, uid), ignore_errors=True)
+            insert(catalog, documents)
+            missing = missing_in_tiled(catalog, documents)
+        except Exception as error:
+            raise StorageError(f"Tiled does not take run {uid}: {error}") from error
+        if missing:
+            raise StorageError(f"Tiled did not keep all of run {uid}: it lacks {missing}; try again")
+        if self._writer is not None:
+            self._writer.failures.pop(uid, None)
+
+    def recover(self, uid: str) -> Recovery:
+        """Put a run in order: unite its journal, close it where its process did not, give Tiled what it misses.
+
+        What Tiled has in part is deleted and inserted anew, so that nothing is there twice.
+
+        Parameters
+        ----------
+        uid : str
+            As in `resolve`.
+
+        Returns
+        -------
+        Recovery
+            What was done. What stood against it is told in its `problem`.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        """
+        uid = self.resolve(uid)
+        united, closed, missing = 0, False, ""
+        try:
+            self._require_ended(uid)
+            united = unite(self.directory, uid)
+            closed = close_unfinished(self.directory, uid, "curio recover")
+            missing = missing_in_tiled(self.catalog, read_journal(self.directory, uid))
+            if missing:
+                self.repair(uid)
+        except Exception as error:  # noqa: BLE001 - whatever stands against one run, the others are put in order
+            return Recovery(uid, united, closed, problem=str(error) or type(error).__name__)
+        return Recovery(uid, united, closed, missing)
+
+    def close_unfinished(self, uid: str, by: str) -> None:
+        """Give a run the stop document it lacks, in the journal and in Tiled.
+
+        Parameters
+        ----------
+        uid : str
+            As in `resolve`.
+        by : str
+            Who closes it, for the reason in the stop document.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        StorageError
+            If the run is still going on, or is not in this journal.
+        """
+        if close_unfinished(self.directory, self._require_ended(uid), by):
+            with suppress(StorageError):  # what Tiled does not take now, it gets from `recover`
+                self.repair(uid)
+
+    def _require_ended(self, uid: str) -> str:
+        """Return the full uid of a run in the journal that nobody is writing."""
         uid = self.resolve(uid)
         if uid not in journalled(self.directory):
             raise StorageError(f"run {uid} is not in the journal {self.directory}; repair it where it was measured")
@@ -293,16 +406,7 @@ class Storage:
             raise StorageError(f"run {uid} is still being measured; repair it when it has ended")
         if self._writer is not None and not self._writer.has_let_go(uid):
             raise StorageError(f"Tiled still does not answer to the last attempt to write run {uid}; try again later")
-        documents = read_journal(self.directory, uid)
-        catalog = self.catalog
-        try:
-            if uid in catalog:
-                catalog.delete_contents(uid, recursive=True, external_only=False)
-            insert(catalog, documents)
-        except Exception as error:
-            raise StorageError(f"Tiled does not take run {uid}: {error}") from error
-        if self._writer is not None:
-            self._writer.failures.pop(uid, None)
+        return uid
 
     def _started(self) -> dict[str, float]:
         """Return when each run started."""

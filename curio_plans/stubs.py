@@ -75,18 +75,20 @@ def take_good_spectrum(
     *,
     quality: Quality,
     measure: Callable[..., MsgGenerator[str]] = take_spectrum,
+    rejected: Sequence[str] = (),
 ) -> MsgGenerator[str]:
     """Take a spectrum, again where it is bad and the policy says so. Returns what is wrong with the last one.
 
     Before another attempt the tip is withdrawn: a fresh approach mends a lost contact. ``attempt`` is read with each.
+    `rejected` tells what was wrong with earlier attempts at this place, which count.
 
     Raises
     ------
     QualityError
         If it is bad and the policy is to stop.
     """
-    reason = ""
-    for attempt in range(1, quality.attempts + 1):
+    reason = rejected[-1] if rejected else ""
+    for attempt in range(1 + len(rejected), quality.attempts + 1):
         yield from bps.checkpoint()
         if reason:
             yield from withdraw(afm)
@@ -168,9 +170,9 @@ def decide(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: fl
         yield from bps.checkpoint()
 
 
-def look_ahead(thinker: Thinker, number: int) -> MsgGenerator[None]:
-    """Let the agent start to think about decision `number` while the plan goes on."""
-    yield from bps.abs_set(thinker, number, group="look ahead")
+def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> MsgGenerator[None]:
+    """Let the agent start to think about decision `number` while the plan goes on; see :meth:`Thinker.set`."""
+    yield from bps.abs_set(thinker, number, records=records, group="look ahead")
 
 
 def record_maps(thinker: Thinker, *, latest: bool = False) -> MsgGenerator[None]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Answer, Context, Question, Record, Report, Suggestion
+from agents.protocols import Agent, Answer, Context, Observation, Question, Record, Report, Suggestion
 from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus, Worker
@@ -88,16 +88,18 @@ class Thinker:
         if not 0 <= number < self._budget:
             raise ValueError(f"{self.name}: expected a decision number 0 … {self._budget - 1}, got {number}")
 
-    def set(self, number: int) -> FutureStatus:
+    def set(self, number: int, records: int | None = None) -> FutureStatus:
         """Start thinking about decision `number` with everything observed so far, unless that has begun already.
 
-        A thought that ended in a question is thought again when the answer has come.
+        Where an earlier run, that the present one resumes, had begun this thought before its last point was measured,
+        `records` says how many there were then. A thought that ended in a question is thought again when the answer has
+        come.
         """
         self.check_value(number)
         self._number = number
         answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
         if number not in self._thoughts or (answered and self.question is not None):
-            self._remember(number, self.think(decide=True))
+            self._remember(number, self.think(decide=True, records=records))
         return FutureStatus(self._thoughts[number])
 
     @property
@@ -106,14 +108,15 @@ class Thinker:
         thought = self._thoughts.get(self._number)
         return thought.result().question if thought is not None and thought.done() and not thought.exception() else None
 
-    def think(self, *, decide: bool) -> "Future[Thought]":
-        """Ingest what is new, believe and perhaps decide; in the thinking thread."""
+    def think(self, *, decide: bool, records: int | None = None) -> "Future[Thought]":
+        """Ingest what is new, the first `records` of them all, believe and perhaps decide; in the thinking thread."""
         if self._thread is None:
             raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
-        new = tuple(self.history.records[self._ingested :])
-        records = self._ingested = len(self.history.records)
-        measured = [observation.index for observation in self.history.observations]
-        last = self.history.observation_uids[-1] if measured else ""
+        records = len(self.history.records) if records is None else records
+        new = tuple(self.history.records[self._ingested : records])
+        self._ingested = records
+        measured = [record.index for record in self.history.records[:records] if isinstance(record, Observation)]
+        last = self.history.observation_uids[len(measured) - 1] if measured else ""
         context = self.history.context(records, len(self.history.decisions))
         return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
 
@@ -121,6 +124,11 @@ class Thinker:
         """Return the error that the agent expected over the pool at its last decision, if it has such a map."""
         thought = self._thoughts.get(self._number)
         return None if thought is None or not thought.done() else thought.result().report.maps.get("predicted_error")
+
+    @property
+    def has_thought(self) -> bool:
+        """Whether there is a decision asked for last; none, in a simulator."""
+        return self._number in self._thoughts
 
     @property
     def thought(self) -> Thought:
@@ -239,6 +247,8 @@ class Maps:
     @property
     def ready(self) -> bool:
         """Whether there is something to read: an agent with a model has maps once it was trained."""
+        if self._final is None and not self.parent.has_thought:
+            return False
         report = self._thought.report
         return bool(report.maps) or report.prediction is not None
 

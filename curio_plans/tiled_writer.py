@@ -342,7 +342,7 @@ class BackgroundWriter:
         logger.debug("run %s", uid, exc_info=reason if isinstance(reason, Exception) else None)
         self.tell(
             f"Tiled does not take run {uid[:8]} any more: {self.failures[uid]}. The run goes on and its data are safe "
-            f"in the journal; put them into Tiled later with storage.repair({uid[:8]!r})"
+            f"in the journal; put them into Tiled later with curio recover, or storage.repair({uid[:8]!r})"
         )
         self._set_written(uid)
 

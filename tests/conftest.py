@@ -11,6 +11,7 @@ import pytest
 from bluesky import RunEngine
 
 from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
+from curio_plans.documents import History
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 
@@ -98,3 +99,21 @@ def samples():
     if not directory or not Path(directory).is_dir():
         pytest.skip("set CURIO_SAMPLES to the directory of the measured samples (npz) to run this test")
     return Path(directory)
+
+
+@pytest.fixture(scope="session")
+def facts():
+    """Tells what documents say was decided and measured, without uids and times of the computer."""
+
+    def tell(documents):
+        history = History(documents)
+        return [
+            *[(d.candidate, d.phase, d.score, dict(d.parts), d.records, d.observations) for d in history.decisions],
+            *[(o.index, o.time, *o.position, *o.requested, *o.spectrum) for o in history.observations],
+            *[(r.observation.index, r.attempt, r.reason, r.observation.time) for r in history.rejected],
+            *[(drift.shift, drift.time) for drift in history.drifts],
+            *[image.time for image in history.images],
+            history.stop["exit_status"],
+        ]
+
+    return tell

@@ -3,6 +3,7 @@
 import functools
 import logging
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from curio_plans.cli.common import (
     tell_errors,
 )
 from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata
+
+Documents = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @app.command()
@@ -109,7 +112,7 @@ def run(
     from ophyd_devices.afm import AFM
     from ophyd_devices.registry import make_backend
 
-    config = configure(agent, **_agent_options(agent, seed, initial, option or []))
+    config = configure(agent, **agent_options(agent, seed, initial, option or []))
     metadata = read_metadata(experiment, md or [])
     if (sample is None or settings is not None) and (extent, axis, axis_unit) != (None, None, None):
         raise ValueError("--extent and --axis belong to a measured sample; give --sample as well, or leave them out")
@@ -169,7 +172,14 @@ def _from_settings(file: Path, data: Path, tiled: str | None, api_key: str | Non
     return backend, chosen.data if data == DATA else data, tiled, api_key
 
 
-def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
+def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
+    """Return the options of an agent as the command line gives them.
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=``, or the agent has no initial points.
+    """
     from agents.registry import options
 
     known = options(agent)
@@ -184,42 +194,68 @@ def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str])
 def _measure(
     afm: Any, arguments: dict[str, Any], data: Path, tiled: str | None, api_key: str | None, figure: bool
 ) -> None:
-    from bluesky import RunEngine
-    from bluesky.callbacks.core import make_callback_safe
-    from bluesky.preprocessors import SupplementalData
     from bluesky.simulators import check_limits
 
-    from curio_plans.desk import Desk
-    from curio_plans.interrupt import PauseAtOnce
-    from curio_plans.live import LiveView
-    from curio_plans.metadata import normalise
-    from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
-    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what went wrong is told once, in our own words
-    engine = RunEngine({}, context_managers=[PauseAtOnce])
+    engine = make_engine()
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
-        metadata = PersistentMetadata(data / "metadata.db")
-        engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
-        storage.attach(engine)
-        engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
-        started: list[str] = []
-        engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
-        desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
-        with LiveView(console) as view:
-            engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
-            engine.waiting_hook = view.waiting
-            interrupted = not _finished(engine, curiosity(afm, **arguments, ask=desk.ask), desk, view)
-        if started:
-            if interrupted:
-                console.print("[yellow]interrupted; what was measured is kept[/]")
-            path = data / "figures" / f"{started[-1]}.png" if figure and not interrupted else None
-            report_run(storage.documents(started[-1]), path)
-            _tell_where(started[-1], data, tiled)
+        keep_run(engine, afm, functools.partial(curiosity, afm, **arguments), storage, data, tiled, figure)
+
+
+def make_engine() -> Any:
+    """Return a RunEngine for a command: Ctrl-C ends its run, and what goes wrong is told once, in our own words."""
+    from bluesky import RunEngine
+
+    from curio_plans.interrupt import PauseAtOnce
+
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+    return RunEngine({}, context_managers=[PauseAtOnce])
+
+
+def keep_run(
+    engine: Any,
+    afm: Any,
+    plan: Callable[..., Any],
+    storage: Any,
+    data: Path,
+    tiled: str | None,
+    figure: bool,
+    earlier: Documents = (),
+) -> None:
+    """Run a plan that takes `ask`, keep and show its run, and report on it.
+
+    `earlier` are the documents of a run that it resumes.
+    """
+    from bluesky.callbacks.core import make_callback_safe
+    from bluesky.preprocessors import SupplementalData
+
+    from curio_plans.desk import Desk
+    from curio_plans.live import LiveView
+    from curio_plans.metadata import normalise
+    from curio_plans.persistent import PersistentMetadata
+
+    metadata = PersistentMetadata(data / "metadata.db")
+    engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
+    storage.attach(engine)
+    engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+    started: list[str] = []
+    engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
+    desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
+    with LiveView(console, earlier) as view:
+        engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
+        engine.waiting_hook = view.waiting
+        interrupted = not _finished(engine, plan(ask=desk.ask), desk, view)
+    if started:
         if interrupted:
-            raise typer.Exit(130)
+            console.print("[yellow]interrupted; what was measured is kept[/]")
+        path = data / "figures" / f"{started[-1]}.png" if figure and not interrupted else None
+        report_run(storage.lineage(started[-1]), path)
+        _tell_where(started[-1], data, tiled)
+    if interrupted:
+        raise typer.Exit(130)
 
 
 def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:

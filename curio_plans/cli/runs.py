@@ -1,4 +1,4 @@
-"""Commands about stored runs: runs, show, replay, serve."""
+"""Commands about stored runs: runs, show, serve."""
 
 from pathlib import Path
 from typing import Annotated
@@ -43,27 +43,8 @@ def show(
     """Summarise a run and draw it."""
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        documents = storage.documents(uid)
+        documents = storage.lineage(uid)
     report_run(documents, output or data / "figures" / f"{uid}.png")
-
-
-@app.command()
-@tell_errors
-def replay(uid: Uid = "latest", data: Data = DATA, tiled: Tiled = None, api_key: Key = None) -> None:
-    """Let the stored agent decide again, and compare.
-
-    The agent is rebuilt from the start document alone and fed the stored events. Exits with 1 if a decision differs.
-    """
-    from agents.registry import build
-    from curio_plans.replay import verify
-
-    with open_storage(data, tiled, api_key, must_exist=True) as storage:
-        documents = storage.documents(storage.resolve(uid))
-    with console.status("replaying") as status:
-        verdict = verify(documents, build, lambda done, total: status.update(f"decision {done} of {total}"))
-    console.print(str(verdict), markup=False, highlight=False, style="green" if verdict.identical else "red")
-    if not verdict.identical:
-        raise typer.Exit(1)
 
 
 @app.command()

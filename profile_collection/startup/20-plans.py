@@ -8,6 +8,12 @@ from agents.registry import options as agent_options
 
 from curio_plans import plans
 from curio_plans.binding import bind, limit, name_agent
+from curio_plans.desk import Desk
+from curio_plans.stored import StoredRuns
+
+desk = Desk()
+answer = desk.answer
+runs = StoredRuns(storage, build)
 
 microscope = {"annotation": "Microscope", "devices": {"Microscope": ["afm"]}}
 agent_name = {"annotation": "Agent", "enums": {"Agent": known_agents()}}
@@ -24,8 +30,9 @@ spectra_at = limit(bind(plans.spectra_at, measure=None), afm=microscope, points=
 grid_spectroscopy = limit(
     bind(plans.grid_spectroscopy, measure=None), afm=microscope, columns=count, rows=count, area=places
 )
+steps = {"measure": None, "escalate": None, "ask": desk.ask}  # other steps: plans.curiosity
 curiosity = limit(
-    name_agent(bind(plans.curiosity, build=build, measure=None), configure),
+    name_agent(bind(plans.curiosity, build=build, stored=storage.resumable, escalate_when=None, **steps), configure),
     afm=microscope,
     agent=agent_name,
     options=agent_option,
@@ -35,10 +42,11 @@ curiosity = limit(
     lookahead={"min": 0, "max": 1},
     map_every={"min": 0},
 )
+resume = limit(bind(plans.resume, build=build, stored=storage.resumable, **steps), afm=microscope)
 agent = configure
 
 print(
     f"curio: RE, afm ({settings.backend.name}), catalog; data in {data}\n"
-    "       plans image, spectra_at, grid_spectroscopy, curiosity\n"
+    "       plans image, spectra_at, grid_spectroscopy, curiosity, resume\n"
     f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, 'paper-latent', points=50))"
 )

@@ -21,28 +21,12 @@ from curio_plans.documents import History
 from curio_plans.journal import Journal, journalled, read_journal
 from curio_plans.plans import curiosity, image, spectra_at
 from curio_plans.reading import count_points, read_configuration, read_documents, read_stream
-from curio_plans.server import databroker_profile
 from curio_plans.storage import AmbiguousRun, RunNotFound, Storage, StorageError
 from curio_plans.tiled_writer import CastError, RunWriter, cast
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 
 PLACES = [(10.0 * number, 900.0 - 5.0 * number) for number in range(100)]
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A data directory with an empty catalog; making one takes seconds, copying it does not."""
-    directory = tmp_path_factory.mktemp("empty")
-    databroker_profile(directory)
-    shutil.rmtree(directory / "profiles")
-    (directory / "tiled" / "place").unlink()  # it has no runs yet: it may be copied
-    return directory
-
-
-@pytest.fixture
-def data(empty, tmp_path):
-    return shutil.copytree(empty, tmp_path / "data")
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,8 @@ def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
         "print((catalog[uid].metadata['stop']['exit_status'], len(catalog[uid]['primary/candidate'].read())))"
     )
     assert "withdrawn" in session.type("afm.tip.position")
+    assert "2/2 decisions identical" in session.type("print(runs.verify())")
+    assert "candidate" in session.type("print(runs.explain(5))")
     assert session.end() == 0
 
 

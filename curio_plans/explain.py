@@ -1,0 +1,254 @@
+"""Why was it measured there? One decision of a run, explained from its documents alone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from agents.protocols import Exclusion, Observation
+from curio_plans.documents import POINT, BeliefMap, Decision, History
+from curio_plans.replay import exploration
+from curio_plans.report import ACCENT, QUIET, _axis_unit, _draw_map, _leave_blank, _spectrum_unit
+
+SCORE = "score"
+"""The map of the acquisition value."""
+
+
+class ExplainError(ValueError):
+    """A decision that cannot be explained."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the documents say about one decision.
+
+    Attributes
+    ----------
+    history : History
+        The whole run.
+    decision : Decision
+        What was decided: candidate, phase, score and its parts, and what it rests on.
+    belief : BeliefMap or None
+        The map at that moment: the last one recorded that rests on no more observations than the decision.
+    available : (N,) bool
+        The candidates that were neither measured, nor excluded, nor about to be measured.
+    nearest : float
+        Distance in nm to the nearest place measured before; NaN for the first one.
+    outcome : Observation, Exclusion or None
+        What came of it; None if nothing did.
+    attempts : tuple of str
+        What was wrong with spectra there that were rejected.
+    """
+
+    history: History
+    decision: Decision
+    belief: BeliefMap | None
+    available: NDArray[np.bool_]
+    nearest: float
+    outcome: Observation | Exclusion | None
+    attempts: tuple[str, ...]
+
+    @property
+    def measured(self) -> list[int]:
+        """The candidates that were known, in order."""
+        return [observation.index for observation in self.history.observations[: self.decision.observations]]
+
+    def rank(self, name: str = SCORE) -> tuple[int, int] | None:
+        """Return the place of the candidate among the available ones on a map, largest first, and how many they are.
+
+        None where there is no such map.
+        """
+        if self.belief is None or name not in self.belief.maps:
+            return None
+        values = self.belief.maps[name]
+        others = values[self.available]
+        return 1 + int((others > values[self.decision.candidate]).sum()), int(self.available.sum())
+
+    @property
+    def errors(self) -> tuple[float, float] | None:
+        """Root-mean-square error of the prediction for the place, and its median over the places measured before.
+
+        From the map at that moment and the measured spectra, in the unit of the spectra; None without both.
+        """
+        if self.belief is None or self.belief.prediction is None or not isinstance(self.outcome, Observation):
+            return None
+        known = self.history.observations[: self.decision.observations]
+        before = [_rms(self.belief.prediction[one.index], one.spectrum) for one in known]
+        here = _rms(self.belief.prediction[self.outcome.index], self.outcome.spectrum)
+        return here, float(np.median(before)) if before else float("nan")
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the explanation as labelled text."""
+        decision = self.decision
+        x, y = decision.position
+        start, budget = self.history.start, self.history.budget
+        excluded = sum(isinstance(record, Exclusion) for record in self.history.records[: decision.records])
+        known = f"{decision.observations} of {budget} spectra"
+        where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
+        rows = [
+            ("decision", f"{decision.number + 1} of {budget}: {where}"),
+            ("agent", _named(start["agent"] if start is not None else {})),
+            ("score", _number(decision.score)),
+        ]
+        rows += [(f"  {name}", self._part(name, value)) for name, value in decision.parts.items()]
+        rows.append(("map", self._map()))
+        if rank := self.rank():
+            rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates on that map of the score"))
+        rows.append(("known then", f"{known}, {excluded} candidates excluded" if excluded else known))
+        rows += [(f"  loss {name}", _number(value)) for name, value in decision.losses.items()]
+        near = f"{self.nearest:.1f} nm to the nearest place measured before"
+        rows.append(("distance", "the first place" if np.isnan(self.nearest) else near))
+        rows += [(f"attempt {number}", f"rejected: {why}") for number, why in enumerate(self.attempts, start=1)]
+        rows += [("outcome", self._outcome()), ("thinking", f"{decision.think_time:.2f} s")]
+        return rows
+
+    def __str__(self) -> str:
+        """Return the explanation in lines."""
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+    def _map(self) -> str:
+        if self.belief is None:
+            return "none was recorded before this decision"
+        then = self.decision.observations
+        return f"that after {self.belief.observations} observations; the decision rests on {then}"
+
+    def _part(self, name: str, value: float) -> str:
+        rank = self.rank(name)
+        return _number(value) if rank is None else f"{_number(value)}, rank {rank[0]} of {rank[1]} on that map"
+
+    def _outcome(self) -> str:
+        if self.outcome is None:
+            return "nothing: the run ended before it was measured"
+        if isinstance(self.outcome, Exclusion):
+            return f"excluded: {self.outcome.reason}"
+        unit = _spectrum_unit(self.history)
+        text = f"a spectrum of height {np.ptp(self.outcome.spectrum):.3g} {unit}"
+        if self.errors is None:
+            return text
+        here, before = self.errors
+        return f"{text}; that map had predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
+
+
+def explain(documents: Iterable[tuple[str, Mapping[str, Any]]], number: int) -> Explanation:
+    """Explain decision `number` of a run, 1 for the first.
+
+    Parameters
+    ----------
+    documents : iterable of (name, document)
+        A run of an agent; where it resumes another one, after the documents of that.
+    number : int
+        1 … the number of decisions.
+
+    Raises
+    ------
+    ReplayError
+        If this is not a run of an agent, or its documents are damaged.
+    ExplainError
+        If the run has no such decision.
+    """
+    history = exploration(documents)
+    if not 1 <= number <= len(history.decisions):
+        raise ExplainError(
+            f"expected a point 1 … {len(history.decisions)}, got {number}: so many decisions does this run have"
+        )
+    assert history.pool is not None  # noqa: S101  else exploration() raises
+    decision = history.decisions[number - 1]
+    before = [belief for belief in history.maps if belief.observations <= decision.observations]
+    known = history.records[: decision.records]
+    available = np.ones(len(history.pool), dtype=bool)
+    available[[record.index for record in known if isinstance(record, Observation | Exclusion)]] = False
+    available[list(history.context(decision.records, decision.number).pending)] = False
+    places = [record.position for record in known if isinstance(record, Observation)]
+    distances = np.hypot(*(np.array(places) - decision.position).T) if places else np.array([np.nan])
+    return Explanation(
+        history=history,
+        decision=decision,
+        belief=before[-1] if before else None,
+        available=available,
+        nearest=float(distances.min()),
+        outcome=history.outcomes[decision.number] if decision.number < len(history.outcomes) else None,
+        attempts=tuple(old.reason for old in history.rejected if old.observation.index == decision.candidate),
+    )
+
+
+def draw(explanation: Explanation) -> Figure:
+    """Draw a decision: the score then, its parts here and elsewhere, and the spectrum that came of it."""
+    names = [name for name in explanation.decision.parts if explanation.rank(name) is not None]
+    drawing = Figure(figsize=(4.6 * (2 + max(len(names), 1)), 4.2), layout="constrained")
+    axes = drawing.subplots(1, 2 + max(len(names), 1), squeeze=False)[0]
+    _draw_place(axes[0], explanation)
+    for axis, name in zip(axes[1:-1], names, strict=False):
+        _draw_part(axis, explanation, name)
+    if not names:
+        _leave_blank(axes[1], "no map of the score's parts was recorded by then")
+    _draw_spectrum(axes[-1], explanation)
+    start, decision = explanation.history.start, explanation.decision
+    agent, uid = ("", "") if start is None else (start["agent"].get("agent", ""), start["uid"][:8])
+    drawing.suptitle(f"decision {decision.number + 1} of run {uid}: {agent}, {decision.phase}", fontsize=11)
+    return drawing
+
+
+def _draw_place(axes: Axes, explanation: Explanation) -> None:
+    history, decision, belief = explanation.history, explanation.decision, explanation.belief
+    pool = history.pool
+    assert pool is not None  # noqa: S101  else exploration() raises
+    if belief is not None and SCORE in belief.maps:
+        _draw_map(axes, history, belief.maps[SCORE].astype(np.float64), "score")
+        axes.set_title(f"score after {belief.observations} observations")
+    else:
+        shown = pool.patches[:, 0, pool.patches.shape[2] // 2, pool.patches.shape[3] // 2]
+        _draw_map(axes, history, shown.astype(np.float64), "image")
+        axes.set_title("image (there is no map of the score)")
+    measured = pool.positions[explanation.measured]
+    axes.plot(measured[:, 0], measured[:, 1], "o", ms=4, mfc="white", mec="black", mew=0.6, label="known then")
+    axes.plot(*decision.position, "*", ms=15, mfc=ACCENT, mec="white", label="decided")
+    axes.set(xlabel="x / nm", ylabel="y / nm")
+    axes.legend(fontsize=7, loc="upper right")
+
+
+def _draw_part(axes: Axes, explanation: Explanation, name: str) -> None:
+    assert explanation.belief is not None  # noqa: S101  a part is drawn where there is a map of it
+    values = explanation.belief.maps[name]
+    axes.hist(values[explanation.available], bins=40, color=QUIET, alpha=0.5, label="available candidates")
+    axes.axvline(explanation.decision.parts[name], color=ACCENT, lw=2, label="this one, when decided")
+    rank = explanation.rank(name)
+    where = f", rank {rank[0]} of {rank[1]}" if rank is not None else ""
+    axes.set(title=f"{name.replace('_', ' ')}{where}", xlabel=name.replace("_", " "), ylabel="candidates")
+    axes.legend(fontsize=7)
+
+
+def _draw_spectrum(axes: Axes, explanation: Explanation) -> None:
+    history, belief, outcome = explanation.history, explanation.belief, explanation.outcome
+    axes.set_title("what came of it")
+    if not isinstance(outcome, Observation):
+        return _leave_blank(axes, "not measured" if outcome is None else f"excluded: {outcome.reason}")
+    spectrometer = f"{history.microscope}_spectrometer"
+    configuration = history.configuration[POINT]
+    axis = np.asarray(configuration[f"{spectrometer}_axis"])
+    unit = _axis_unit(history)
+    axes.set_xlabel(f"{configuration[f'{spectrometer}_axis_name']}{f' / {unit}' if unit else ''}")
+    axes.set_ylabel(f"{configuration[f'{spectrometer}_quantity']} / {_spectrum_unit(history)}")
+    axes.plot(axis, outcome.spectrum, ".-", color=QUIET, lw=0.8, ms=3, label="measured")
+    if belief is not None and belief.prediction is not None:
+        label = f"predicted after {belief.observations} observations"
+        axes.plot(axis, belief.prediction[outcome.index], color=ACCENT, lw=1.5, label=label)
+    axes.legend(fontsize=7)
+    return None
+
+
+def _rms(one: NDArray[Any], other: NDArray[Any]) -> float:
+    return float(np.sqrt(((one.astype(np.float64) - other) ** 2).mean()))
+
+
+def _number(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:.4g}"
+
+
+def _named(config: Mapping[str, Any]) -> str:
+    return ", ".join(str(value) if key == "agent" else f"{key}={value}" for key, value in config.items())
