@@ -1,0 +1,69 @@
+"""Learning curves of strategies beside their floors."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.statistics import OWN
+
+FLOORS = {"ridge on patch": "#0f766e", "ridge on position": "#7c3aed", "ridge on patch and position": "#475569"}
+COLOURS = ("#c2410c", "#2563eb", "#ca8a04", "#be185d", "#15803d", "#0891b2", "#6d28d9", "#57534e")
+
+
+def learning_curves(table: pd.DataFrame, floor: str = "random", measure: str = "nmse") -> Figure:
+    """Draw the mean over seeds and its standard error against the number of points, a panel for each sample.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`benchmarks.statistics.curves`.
+    floor : str
+        The strategy whose points the ridge regressions of the floors have.
+    measure : {"nmse", "loss", "worst"}
+        What to draw.
+    """
+    samples = list(dict.fromkeys(table["sample"]))
+    drawing = Figure(figsize=(5.2 * len(samples), 4.2), layout="constrained")
+    for number, sample in enumerate(samples):
+        axes = drawing.add_subplot(1, len(samples), number + 1)
+        here = table[table["sample"] == sample]
+        axes.set(title=sample, xlabel="measured points", ylabel=LABELS[measure])
+        if measure == "nmse":
+            axes.axhline(1, color="#94a3b8", lw=0.8, ls=":", label="mean spectrum")
+        if measure != "worst":
+            for regressor, colour in FLOORS.items():
+                rows = here[(here["strategy"] == floor) & (here["regressor"] == regressor)]
+                _draw(axes, rows, measure, f"{regressor}, random points", colour, ls="--")
+        own = here[here["regressor"] == OWN]
+        for strategy, colour in zip(dict.fromkeys(own["strategy"]), COLOURS, strict=False):
+            _draw(axes, own[own["strategy"] == strategy], measure, strategy, colour)
+        axes.legend(fontsize=6.5)
+    return drawing
+
+
+LABELS = {
+    "nmse": "NMSE where unmeasured (1 = mean spectrum)",
+    "loss": "sum over the pool of spectral MSE",
+    "worst": "mean spectral MSE of the ten worst places",
+}
+
+
+def save(drawing: Figure, path: Path) -> Path:
+    """Write a small PNG file at `path` and return it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, dpi=90)
+    return path
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, measure: str, label: str, colour: str, ls: str = "-") -> None:
+    if rows.empty:
+        return
+    groups = rows.groupby("points")[measure]
+    mean, error = groups.mean(), groups.sem().fillna(0.0)
+    points = mean.index.to_numpy()
+    axes.plot(points, mean, color=colour, lw=1.3, ls=ls, label=f"{label} ({rows['seed'].nunique()} seeds)")
+    axes.fill_between(points, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], float(np.nanmax(mean)) * 1.05))
