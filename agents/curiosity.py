@@ -65,9 +65,10 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Beliefs:
-    """What the networks say about the whole pool: prediction (N, K), predicted error (N,), novelty (N,)."""
+    """What the networks say about the pool: prediction (N, K), latent (N, L), predicted error (N,), novelty (N,)."""
 
     prediction: NDArray[np.float32]
+    latent: NDArray[np.float32]
     predicted_error: Values
     novelty: Values
 
@@ -126,6 +127,12 @@ class CuriosityAgent(BaseAgent):
         return Report(
             dict(self._losses), {name: values.astype(np.float32) for name, values in maps.items()}, beliefs.prediction
         )
+
+    def latent(self) -> NDArray[np.float32] | None:
+        """Return the surrogate's latent coordinates (N, L) of all candidates; None before the first training."""
+        with threads(self.config["threads"]):
+            self.catch_up()
+            return None if self._networks is None else self._believe(self._networks).latent
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return initial points until enough were measured, then the most promising candidates."""
@@ -253,6 +260,7 @@ class CuriosityAgent(BaseAgent):
             error = networks.error_model.model.evaluate(torch.from_numpy(self._features))
             self._beliefs = Beliefs(
                 prediction=networks.scaling.restore(scaled.numpy()),
+                latent=latent.numpy(),
                 predicted_error=error.double().numpy(),
                 novelty=latent_novelty(latent.double().numpy(), self.measured[: self._learned]),
             )

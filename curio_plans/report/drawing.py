@@ -11,12 +11,19 @@ from curio_plans.documents import IMAGE, POINT, History
 Array = NDArray[np.floating[Any]]
 
 ACCENT, QUIET = "#c2410c", "#64748b"
+FLOOR_COLOURS = {"patch": "#0f766e", "position": "#7c3aed", "patch and position": "#475569"}
+"""Of the kernel ridge regressions in :data:`curio_plans.floors.KINDS`."""
 
 
-def extent(history: History) -> tuple[float, float, float, float]:
-    """Return the imaged area (x_min, x_max, y_min, y_max) in nm."""
-    area = history.configuration[IMAGE][f"{history.microscope}_imager_area"]
-    return (float(area[0]), float(area[1]), float(area[2]), float(area[3]))
+def draw_frame(axes: Axes, history: History) -> None:
+    """Draw the run's image, its polarisation if it has one."""
+    assert history.frame is not None  # noqa: S101  nothing is drawn of a run without an image
+    configuration, imager = history.configuration[IMAGE], f"{history.microscope}_imager"
+    names = list(configuration[f"{imager}_channels"])
+    shown = names.index("polarisation") if "polarisation" in names else 0
+    x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
+    axes.imshow(history.frame[shown], origin="lower", extent=(x_min, x_max, y_min, y_max), cmap="gray")
+    axes.set(title=f"{names[shown]}, {len(history.observations)} points", xlabel="x / nm", ylabel="y / nm")
 
 
 def draw_map(axes: Axes, history: History, values: Array, label: str, **style: Any) -> None:
@@ -47,8 +54,11 @@ def spectrum_unit(history: History) -> str:
     return str(keys.get(f"{history.microscope}_spectrometer_spectrum", {}).get("units") or "a.u.")
 
 
-def axis_unit(history: History) -> str:
-    """Return the unit of the spectral axis; empty if it has none."""
+def spectral_axis(history: History) -> tuple[NDArray[np.float64], str]:
+    """Return the values (K,) of the spectral axis and its label with unit; no values before the first spectrum."""
     spectrometer = f"{history.microscope}_spectrometer"
+    configuration = history.configuration.get(POINT, {})
     keys = history.descriptor(POINT).get("configuration", {}).get(spectrometer, {}).get("data_keys", {})
-    return str(keys.get(f"{spectrometer}_axis", {}).get("units") or "")
+    unit = str(keys.get(f"{spectrometer}_axis", {}).get("units") or "")
+    values = np.asarray(configuration.get(f"{spectrometer}_axis", ()), dtype=np.float64)
+    return values, f"{configuration.get(f'{spectrometer}_axis_name', 'step')}{f' / {unit}' if unit else ''}"

@@ -7,12 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from curio_plans import floors
-from curio_plans.documents import IMAGE, POINT, History
-from curio_plans.report.drawing import ACCENT, QUIET, Array, axis_unit, draw_map, extent, leave_blank, spectrum_unit
+from curio_plans.documents import POINT, History
+from curio_plans.report.drawing import (
+    ACCENT,
+    FLOOR_COLOURS,
+    QUIET,
+    Array,
+    draw_frame,
+    draw_map,
+    leave_blank,
+    spectral_axis,
+    spectrum_unit,
+)
 from curio_plans.report.evaluation import Evaluation, final_prediction
 from curio_plans.report.summary import ReportError
-
-FLOOR_COLOURS = {"patch": "#0f766e", "position": "#7c3aed", "patch and position": "#475569"}
 
 
 def figure(history: History, evaluation: Evaluation | None = None) -> Figure:
@@ -62,11 +70,7 @@ def save_figure(history: History, path: Path, evaluation: Evaluation | None = No
 
 
 def _draw_path(axes: Axes, history: History) -> None:
-    assert history.frame is not None  # noqa: S101  checked by figure()
-    names = list(history.configuration[IMAGE][f"{history.microscope}_imager_channels"])
-    shown = names.index("polarisation") if "polarisation" in names else 0
-    axes.imshow(history.frame[shown], origin="lower", extent=extent(history), cmap="gray")
-    axes.set(title=f"{names[shown]}, {len(history.observations)} points", xlabel="x / nm", ylabel="y / nm")
+    draw_frame(axes, history)
     if not history.observations:
         return
     places = np.array([observation.position for observation in history.observations])
@@ -145,17 +149,11 @@ def _examples(history: History, prediction: Array | None) -> list[tuple[str, int
 def _draw_spectrum(
     axes: Axes, history: History, prediction: Array | None, label: str, title: str, index: int | None
 ) -> None:
-    spectrometer = f"{history.microscope}_spectrometer"
-    configuration = history.configuration.get(POINT, {})
-    unit = axis_unit(history)
-    axes.set(
-        title=title,
-        xlabel=f"{configuration.get(f'{spectrometer}_axis_name', 'step')}{f' / {unit}' if unit else ''}",
-        ylabel=f"{configuration.get(f'{spectrometer}_quantity', '')} / {spectrum_unit(history)}",
-    )
+    quantity = history.configuration.get(POINT, {}).get(f"{history.microscope}_spectrometer_quantity", "")
+    axis, label_of_axis = spectral_axis(history)
+    axes.set(title=title, xlabel=label_of_axis, ylabel=f"{quantity} / {spectrum_unit(history)}")
     if index is None:
         return leave_blank(axes, "not measured")
-    axis = np.asarray(configuration[f"{spectrometer}_axis"])
     if prediction is None:
         axes.plot(axis, history.observations[index].spectrum, color=QUIET, lw=1)
         return None
