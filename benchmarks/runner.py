@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from agents.protocols import Agent, Context, Observation, Question
+from agents.protocols import Agent, Context, HasLatent, Observation, Question
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
 from curio_plans.floors import KINDS, ridge_prediction
@@ -100,7 +100,8 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
         spectrum there, and at the ten worst places; m = 0 for an agent without a model.
         ``ridge_counts`` (4,), ``ridge_pool_mse``, ``ridge_unmeasured_mse`` (kinds, 4), ``ridge_unmeasured_floor``
         (4,): the same of kernel ridge regressions on the points the agent chose, at each quarter of the budget.
-        ``place_mse`` (N,) and ``map_…`` (N,): the agent's final error at each place, and what it believed there.
+        ``place_mse`` (N,), ``map_…`` (N,) and ``latent`` (N, L): the agent's final error at each place, what it
+        believed there, and where it places it; for agents that have them.
     """
     chosen: list[int] = []
     phases, seconds, rows = [], [], []
@@ -127,6 +128,9 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
         started = time.perf_counter() - thinking  # the next decision's time begins with learning from this observation
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     final: Arrays = {f"map_{name}": values for name, values in report.maps.items()}
+    latent = agent.latent() if isinstance(agent, HasLatent) else None
+    if latent is not None:
+        final["latent"] = latent
     if report.prediction is not None:
         final["place_mse"] = ((report.prediction - problem.truth) ** 2).mean(axis=1)
     return {
@@ -160,10 +164,10 @@ def run_job(job: Job, cache: Path) -> Path:
     return path
 
 
-def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1) -> None:
+def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1, until: float = float("inf")) -> None:
     """Run all `jobs` that `cache` does not have, in `workers` processes, with a progress bar on stderr.
 
-    Ctrl-C loses only the jobs that are under way.
+    None is begun after the moment `until` of the monotonic clock. Ctrl-C loses only the jobs that are under way.
     """
     left = [job for job in jobs if not (cache / job.name).exists()]
     columns = (
@@ -171,7 +175,7 @@ def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1) -> None:
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("jobs", total=len(jobs), completed=len(jobs) - len(left))
-        for job in _finished(left, cache, workers):
+        for job in _finished(left, cache, workers, until):
             progress.update(bar, advance=1, description=f"{Path(job.sample).stem}, {job.agent['agent']}")
 
 
@@ -188,18 +192,27 @@ def load(job: Job, cache: Path) -> tuple[dict[str, Any], Arrays]:
         return json.loads(str(archive["facts"])), arrays
 
 
-def _finished(jobs: Sequence[Job], cache: Path, workers: int) -> Iterable[Job]:
+def _finished(jobs: Sequence[Job], cache: Path, workers: int, until: float) -> Iterable[Job]:
+    """Yield the jobs as they are finished; never more than `workers` are under way."""
+    waiting = iter(jobs)
     if workers == 1:
-        for job in jobs:
+        for job in waiting:
+            if time.monotonic() >= until:
+                return
             run_job(job, cache)
             yield job
         return
     # torch does not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(run_job, job, cache): job for job in jobs}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
+        running: dict[Future[Path], Job] = {}
+        while True:
+            while len(running) < workers and time.monotonic() < until and (job := next(waiting, None)):
+                running[pool.submit(run_job, job, cache)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                yield running.pop(future)
 
 
 def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float, float, float]:

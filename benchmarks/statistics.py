@@ -141,8 +141,8 @@ def readable(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of :func:`summarise` as texts, each number with its 95 % interval."""
     columns = {"sample": summary["sample"], "points": summary["budget"], "strategy": summary["strategy"],
                "predicted by": summary["regressor"], "seeds": summary["seeds"]}  # fmt: skip
-    for title, name in (("final loss", "final"), ("best loss", "best"), ("NMSE, unmeasured", "nmse"),
-                        ("worst places", "worst")):  # fmt: skip
+    for title, name in (("final loss", "final"), ("best loss", "best"), ("NMSE", "nmse"),
+                        ("worst", "worst")):  # fmt: skip
         if name in summary:
             columns[title] = [_with_interval(*row) for row in summary[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
     columns["CPU s"] = summary["cpu_s"].round(1)
