@@ -89,8 +89,8 @@ PARTS: Mapping[str, Part] = {
         "Does curiosity pay? (figures 5, 6 and 7)",
         "30 initial points, then 170. *Random points* are the paper's baseline: the same networks, trained alike, but\n"
         "learning from random points. The paper reports that curiosity reaches a lower loss. Mind that the loss sums\n"
-        "over the whole pool, also over the places that were measured and learned: an agent that collects the odd ones\n"
-        "lowers it without knowing more of the rest. NMSE counts only the rest.",
+        "over the whole pool, also over the places that were measured and learned: an agent that collects the odd\n"
+        "ones lowers it without knowing more of the rest. NMSE counts only the rest.",
         {**NETWORKS, **FLOORS},
         {PAPER: 10, ACTIN: 5, BEPS: 3, TWIN: 3},
         RANDOM,

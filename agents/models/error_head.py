@@ -21,6 +21,7 @@ class ErrorHead(nn.Module):
 
     def __init__(self, features: int, hidden: int = 128, dropout: float = 0.1) -> None:
         super().__init__()
+        self.hidden, self.dropout = hidden, dropout
         self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, 1))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -34,3 +35,32 @@ class ErrorHead(nn.Module):
         self.eval()
         error: Tensor = self(features)
         return error
+
+    @torch.no_grad()
+    def sample(self, features: Tensor, passes: int, generator: torch.Generator, chunk: int = 4096) -> Tensor:
+        """Return the mean and the standard deviation of the error over networks with dropout, (n, F) → (2, n).
+
+        Gal & Ghahramani, *Dropout as a Bayesian approximation*, ICML 2016. Each pass is one thinned network, the same
+        for all places; only its last layer differs, so all passes together are one product of matrices.
+
+        Parameters
+        ----------
+        features : (n, F)
+            What the error is predicted from.
+        passes : int
+            Number of thinned networks S ≥ 2.
+        generator : torch.Generator
+            For what is dropped.
+        chunk : int
+            As many places at once.
+        """
+        hidden, last = self.layers[0], self.layers[3]
+        drawn = torch.rand((passes, self.hidden), generator=generator)
+        kept = (drawn >= self.dropout) / (1 - self.dropout)  # (S, H)
+        weights = last.weight * kept  # (1, H) · (S, H) → (S, H)
+        sampled = []
+        for part in torch.split(features, chunk):
+            errors = torch.relu(hidden(part)) @ weights.T + last.bias  # (chunk, H) @ (H, S) → (chunk, S)
+            spread, mean = torch.std_mean(errors, dim=1)
+            sampled.append(torch.stack([mean, spread]))
+        return torch.cat(sampled, dim=1)
