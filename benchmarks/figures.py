@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,6 +39,7 @@ def learning_curves(table: pd.DataFrame, floor: str = "random", measure: str = "
         own = here[here["regressor"] == OWN]
         for strategy, colour in zip(dict.fromkeys(own["strategy"]), COLOURS, strict=False):
             _draw(axes, own[own["strategy"] == strategy], measure, strategy, colour)
+        axes.set_ylim(bottom=0)
         axes.legend(fontsize=6.5)
     return drawing
 
@@ -66,4 +66,3 @@ def _draw(axes: Axes, rows: pd.DataFrame, measure: str, label: str, colour: str,
     points = mean.index.to_numpy()
     axes.plot(points, mean, color=colour, lw=1.3, ls=ls, label=f"{label} ({rows['seed'].nunique()} seeds)")
     axes.fill_between(points, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
-    axes.set_ylim(0, max(axes.get_ylim()[1], float(np.nanmax(mean)) * 1.05))

@@ -5,115 +5,26 @@ in as many sittings as it takes. The page shows what is finished and how many se
 """
 
 import enum
-import itertools
+import textwrap
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 import typer
-from matplotlib.figure import Figure
 
 from benchmarks import figures, statistics
+from benchmarks.drawings import Key
 from benchmarks.problems import open_problem
-from benchmarks.runner import Job, load, parse_agent, run_jobs
-from benchmarks.statistics import OWN
-from benchmarks.strategies import CACHE, RANDOM_POINTS, Cache, Quick, Workers, console
+from benchmarks.runner import Job, load, run_jobs
+from benchmarks.statistics import BOTH, OWN
+from benchmarks.strategies import CACHE, Cache, Quick, Workers, console
+from benchmarks.study import PARTS, Part, small
 from curio_plans.floors import mean_spectrum_mse
 
-Key = tuple[str, str, int]
-
-PAPER, BEPS, ACTIN = "pfm_pto_paper", "beps_pto_dtm", "pif_actin"
-TWIN = "twin:seed=0,pixels=64,steps=256"
-RANDOM, CURIOUS, AS_CODE = "random points", "paper-latent", "paper-latent, options of the authors' code"
-NETWORKS = {
-    RANDOM: RANDOM_POINTS,
-    CURIOUS: "paper-latent",
-    AS_CODE: "paper-latent:start=random,choice=best-ten,random_probability=0.1,error_target=before+after",
-}
-FLOORS = {"random": "random"}
-BOTH = "ridge on patch and position"
+MEASURES = {"loss": "final loss", "best": "best loss", "nmse": "NMSE where unmeasured", "worst": "ten worst places"}
 COLUMNS = ("strategy", "seeds", "final loss", "best loss", "NMSE", "worst", "ridge NMSE", "CPU s")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the study.
-
-    Attributes
-    ----------
-    title, text : str
-        What the page says about it.
-    strategies : mapping of label to agent
-        See :func:`benchmarks.runner.parse_agent`.
-    samples : mapping of name to number of seeds
-        On which samples, and how often at most.
-    baseline : str
-        Label of the strategy that the others are compared with.
-    windows : tuple of int
-        Sides of a patch in px.
-    points, initial : int
-        The budget, and how many of it the agents start from.
-    """
-
-    title: str
-    text: str
-    strategies: Mapping[str, str]
-    samples: Mapping[str, int]
-    baseline: str
-    windows: tuple[int, ...] = (9,)
-    points: int = 200
-    initial: int = 30
-
-    def jobs(self, directory: Path, seeds: int | None = None) -> dict[Key, Job]:
-        """Return the jobs by (sample, strategy, seed), seeds outermost; with `seeds`, at most so many of each."""
-        found = {}
-        most = max(self.samples.values())
-        for seed, (sample, number), window in itertools.product(range(most), self.samples.items(), self.windows):
-            if seed >= (number if seeds is None else min(number, seeds)):
-                continue
-            path = sample if sample.startswith("twin") else str(directory / f"{sample}.npz")
-            name = sample if len(self.windows) == 1 else f"{sample}, {window} px"
-            for label, agent in self.strategies.items():
-                config = parse_agent(agent, seed, self.initial)
-                if seed == 0 or "seed" in config:
-                    found[name, label, seed] = Job(path, window, self.points, config)
-        return found
-
-
-PARTS: Mapping[str, Part] = {
-    "networks": Part(
-        "Does curiosity pay? (figures 5, 6 and 7)",
-        "30 initial points, then 170. *Random points* are the paper's baseline: the same networks, trained alike, but\n"
-        "learning from random points. The paper reports that curiosity reaches a lower loss. Mind that the loss sums\n"
-        "over the whole pool, also over the places that were measured and learned: an agent that collects the odd\n"
-        "ones lowers it without knowing more of the rest. NMSE counts only the rest.",
-        {**NETWORKS, **FLOORS},
-        {PAPER: 10, ACTIN: 5, BEPS: 3, TWIN: 3},
-        RANDOM,
-    ),
-    "samplers": Part(
-        "Points that need no agent (supporting information, section 3)",
-        "Which points does one choose without learning anything meanwhile? No network plays a part here: kernel ridge\n"
-        "regressions predict the spectra from the points alone.",
-        {"random": "random", "grid": "grid"},
-        {PAPER: 10, ACTIN: 10, BEPS: 10, TWIN: 10},
-        "random",
-    ),
-    "patch-size": Part(
-        "The size of the patch (figure S1)",
-        "How large a patch does one need to predict the spectrum? 60 random points, half of them initial. Larger\n"
-        "patches leave fewer candidates, so compare NMSE, not losses.",
-        {RANDOM: RANDOM_POINTS, **FLOORS},
-        {PAPER: 3},
-        RANDOM,
-        windows=(5, 7, 9, 11, 13),
-        points=60,
-    ),
-}
 
 Piece = enum.StrEnum("Piece", {name.replace("-", "_"): name for name in PARTS})
 
@@ -137,8 +48,7 @@ def paper(
 ) -> None:
     """Make docs/benchmarks.md: the paper's figures, tables in both conventions, floors, paired tests.
 
-    The whole study takes about two CPU-hours with the agents it has; see what each part took in its tables. Do what
-    fits, and come back:
+    The whole study takes some four CPU-hours; the tables tell what each job took. Do what fits, and come back:
 
         python -m benchmarks.paper --part networks --seeds 3 --minutes 60
 
@@ -147,7 +57,7 @@ def paper(
     if samples is None and not quick:
         raise typer.BadParameter("name the directory of the measured samples with --samples or CURIO_SAMPLES")
     directory = samples or Path()
-    parts = {name: _small(found) for name, found in PARTS.items()} if quick else PARTS
+    parts = {name: small(found) for name, found in PARTS.items()} if quick else PARTS
     chosen = {name: found for name, found in parts.items() if part is None or name in part}
     wanted = [job for found in chosen.values() for job in found.jobs(directory, seeds).values()]
     run_jobs(wanted, cache, workers, until=time.monotonic() + 60 * minutes)
@@ -185,29 +95,20 @@ little.
 """
 
 
-def _small(part: Part) -> Part:
-    """Return the part as a quick one: a small twin, narrow networks."""
-    strategies = {
-        label: agent + (",filters=4" if ":" in agent else ":filters=4") if agent.startswith("paper") else agent
-        for label, agent in part.strategies.items()
-    }
-    return Part(
-        part.title, part.text, strategies, {"twin:pixels=24,steps=16": 2}, part.baseline, part.windows[:2], 12, 8
-    )
-
-
 def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output: Path) -> str:
-    """Write the figures of a part and return its text; empty if none of its jobs is finished."""
+    """Write the figures of a part and return its text; empty while its first two strategies have no finished job."""
     table = statistics.curves(jobs, cache)
-    if table.empty:
+    if table.empty or not set(list(part.strategies)[:2]) <= set(table["strategy"]):
         return ""
     images = output / "images" / "benchmarks"
     summary, tests = statistics.summarise(table), statistics.compare(table, part.baseline)
-    lines = [f"\n## {part.title}\n", part.text, f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
+    lines = [f"\n## {part.title}\n", textwrap.fill(part.text, 118)]
+    lines += [f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
     lines += [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
-    drawings = _drawings(name, part, table, jobs, cache)
-    for kind, (caption, drawing) in drawings.items():
-        path = figures.save(drawing, images / f"{name}-{kind}.png")
+    finished = {key: load(job, cache)[1] for key, job in jobs.items() if (cache / job.name).exists()}
+    for draw in part.draw:
+        caption, drawing = draw(table, jobs, finished)
+        path = figures.save(drawing, images / f"{name}-{draw.__name__}.png")
         lines.append(f"\n![{caption}]({path.relative_to(output)})\n\n*{caption}*\n")
     fewer = [
         f"{sample}: {finished} of {part.samples[sample]} seeds"
@@ -257,7 +158,7 @@ def _verdicts(tests: pd.DataFrame, sample: str, baseline: str) -> list[str]:
         rows = tests[(tests["sample"] == sample) & (tests["strategy"] == strategy) & (tests["regressor"] == OWN)]
         said = [
             f"{label} {_judge(row)}"
-            for measure, label in (("loss", "final loss"), ("best", "best loss"), ("nmse", "NMSE where unmeasured"))
+            for measure, label in MEASURES.items()
             for row in rows[rows["measure"] == measure].to_dict("records")
         ]
         if said:
@@ -273,84 +174,6 @@ def _judge(row: Mapping[str, Any]) -> str:
     if row["low"] > 0 and row["p"] < 0.05:
         return f"**higher**, {numbers}"
     return f"not told apart, {numbers}"
-
-
-def _drawings(
-    name: str, part: Part, table: pd.DataFrame, jobs: Mapping[Key, Job], cache: Path
-) -> dict[str, tuple[str, Figure]]:
-    """Return the figures of a part by kind, each with its caption."""
-    if len(part.windows) > 1:
-        caption = "NMSE on what was never measured against the side of the patch, mean and standard error over seeds."
-        return {"windows": (caption, _against_window(table))}
-    if name != "networks":
-        caption = "NMSE on what was never measured, from kernel ridge regressions on the chosen points."
-        return {"curves": (caption, _samplers(table))}
-    drawings = {
-        "curves": (
-            "Learning curves of the networks on what was never measured, beside the floors (figure 6).",
-            figures.learning_curves(table),
-        ),
-        "worst": ("Mean error of the ten worst places (figure 7).", figures.learning_curves(table, measure="worst")),
-    }
-    sample = next(iter(part.samples))
-    job = jobs[sample, CURIOUS, 0]
-    if (cache / job.name).exists():
-        caption = (f"{CURIOUS} on {sample}, seed 0, at the end: the image and the chosen points, the error that the "
-                   "agent expects, the true error, and the exploration reward (figure 5).")  # fmt: skip
-        drawings["maps"] = (caption, _maps(job, cache))
-    return drawings
-
-
-def _maps(job: Job, cache: Path) -> Figure:
-    problem = open_problem(job.sample, job.window, job.stride)
-    _, arrays = load(job, cache)
-    centre = problem.pool.patches[:, -1, job.window // 2, job.window // 2]
-    rows, columns = np.unravel_index(arrays["chosen"], problem.pool.grid)
-    initial = arrays["phases"] == "initial"
-    drawing = Figure(figsize=(13, 3.4), layout="constrained")
-    panels = (
-        ("image and points", centre, "gray"),
-        ("expected error, relative", arrays["map_predicted_error"], "viridis"),
-        ("true error, rms", np.sqrt(arrays["place_mse"]), "viridis"),
-        ("exploration", arrays["map_exploration"], "viridis"),
-    )
-    for axes, (title, values, cmap) in zip(drawing.subplots(1, 4), panels, strict=True):
-        low, high = np.percentile(values, [1, 99])
-        shown = axes.imshow(values.reshape(problem.pool.grid), origin="lower", cmap=cmap, vmin=low, vmax=high)
-        axes.set(title=title, xticks=[], yticks=[])
-        drawing.colorbar(shown, ax=axes, shrink=0.8)
-    first = drawing.axes[0]
-    first.plot(columns[initial], rows[initial], "o", mfc="none", mec="#38bdf8", ms=4)
-    first.plot(columns[~initial], rows[~initial], ".", color="#c2410c", ms=4)
-    return drawing
-
-
-def _samplers(table: pd.DataFrame) -> Figure:
-    rows = table[table["regressor"] == BOTH]
-    return figures.learning_curves(rows.assign(regressor=OWN), floor="")
-
-
-def _against_window(table: pd.DataFrame) -> Figure:
-    last = table[table["points"] == table["budget"]].copy()
-    last["window"] = last["sample"].str.extract(r", (\d+) px$", expand=False).astype(int)
-    drawing = Figure(figsize=(5.2, 4.2), layout="constrained")
-    axes = drawing.subplots()
-    shown = last[(last["regressor"] == OWN) | (last["regressor"] == "ridge on patch") & (last["strategy"] == "random")]
-    for (strategy, regressor), rows in shown.groupby(["strategy", "regressor"], sort=False):
-        groups = rows.groupby("window")["nmse"]
-        axes.errorbar(
-            groups.mean().index,
-            groups.mean(),
-            groups.sem(),
-            marker="o",
-            ms=4,
-            capsize=2,
-            label=f"{regressor}, {strategy}",
-        )
-    axes.axhline(1, color="#94a3b8", lw=0.8, ls=":", label="mean spectrum")
-    axes.set(xlabel="side of the patch / px", ylabel=figures.LABELS["nmse"])
-    axes.legend(fontsize=7)
-    return drawing
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -94,7 +94,8 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
     Returns
     -------
     mapping of arrays
-        ``chosen``, ``phases``, ``seconds`` (points,): each decision and its think time, training included.
+        ``chosen``, ``phases``, ``seconds``, ``acquired_mse`` (points,): each decision, its think time, training
+        included, and the error of the agent's prediction for the spectrum that was then measured (NaN: no prediction).
         ``counts``, ``pool_mse``, ``unmeasured_mse``, ``unmeasured_floor``, ``worst_mse`` (m,): the agent's own
         predictions after so many observations: errors over the pool, over what was never measured, that of the mean
         spectrum there, and at the ten worst places; m = 0 for an agent without a model.
@@ -104,7 +105,8 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
         believed there, and where it places it; for agents that have them.
     """
     chosen: list[int] = []
-    phases, seconds, rows = [], [], []
+    phases, seconds, acquired, rows = [], [], [], []
+    prediction: NDArray[Any] | None = None
     context = Context(budget=points)
     started = time.perf_counter()
     agent.ingest(problem.pool)
@@ -121,22 +123,25 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
         phases.append(suggestions[0].phase)
         started = time.perf_counter()
         agent.ingest(Observation(index, place, place, problem.spectra[index], float(number)))
+        acquired.append(np.nan if prediction is None else ((prediction[index] - problem.spectra[index]) ** 2).mean())
         report = agent.report(context)
+        prediction = report.prediction
         thinking = time.perf_counter() - started
-        if report.prediction is not None:
-            rows.append((number + 1, *_errors(problem, report.prediction, chosen)))
+        if prediction is not None:
+            rows.append((number + 1, *_errors(problem, prediction, chosen)))
         started = time.perf_counter() - thinking  # the next decision's time begins with learning from this observation
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     final: Arrays = {f"map_{name}": values for name, values in report.maps.items()}
     latent = agent.latent() if isinstance(agent, HasLatent) else None
     if latent is not None:
         final["latent"] = latent
-    if report.prediction is not None:
-        final["place_mse"] = ((report.prediction - problem.truth) ** 2).mean(axis=1)
+    if prediction is not None:
+        final["place_mse"] = ((prediction - problem.truth) ** 2).mean(axis=1)
     return {
         "chosen": np.array(chosen),
         "phases": np.array(phases),
         "seconds": np.array(seconds),
+        "acquired_mse": np.array(acquired),
         "counts": table[:, 0].astype(np.int64),
         **dict(zip(("pool_mse", "unmeasured_mse", "unmeasured_floor", "worst_mse"), table[:, 1:].T, strict=True)),
         **_ridge(problem, chosen),

@@ -12,8 +12,8 @@ from benchmarks.problems import open_problem
 from benchmarks.runner import Job, load
 from curio_plans.floors import KINDS
 
-OWN = "own networks"
-"""The regressor of a row: the agent's own model, or a kernel ridge regression on the points it chose."""
+OWN, BOTH = "own networks", "ridge on patch and position"
+"""Regressors of a row: the agent's own model, or a kernel ridge regression on the points it chose."""
 
 RESAMPLES = 9999
 
@@ -61,6 +61,7 @@ def curves(jobs: Mapping[tuple[str, str, int], Job], cache: Path) -> pd.DataFram
                     "points": arrays["ridge_counts"],
                     "loss": arrays["ridge_pool_mse"][row] * size,
                     "nmse": arrays["ridge_unmeasured_mse"][row] / arrays["ridge_unmeasured_floor"],
+                    "worst": np.nan,
                 }
             )
             for row, kind in enumerate(KINDS)
@@ -90,7 +91,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare(table: pd.DataFrame, baseline: str, measures: Sequence[str] = ("loss", "best", "nmse")) -> pd.DataFrame:
+def compare(
+    table: pd.DataFrame, baseline: str, measures: Sequence[str] = ("loss", "best", "nmse", "worst")
+) -> pd.DataFrame:
     """Return each strategy's paired difference to `baseline`: same sample, budget, regressor and seed.
 
     Columns: ``difference`` in the mean (negative: better than the baseline) with its 95 % bootstrap interval ``low``
@@ -107,7 +110,7 @@ def compare(table: pd.DataFrame, baseline: str, measures: Sequence[str] = ("loss
         for name, values in ends.items():
             for measure in measures if name != baseline else ():
                 differences = (values[measure] - ends[baseline][measure]).dropna().to_numpy()
-                if len(differences) > 1 and (measure != "best" or key[2] == OWN):
+                if len(differences) > 1 and (measure != "best" or key[2] == OWN):  # the others are not a trajectory
                     row = dict(zip(("sample", "budget", "regressor"), key, strict=True))
                     rows.append(row | {"strategy": name, "measure": measure, **paired(differences)})
     return pd.DataFrame(rows)

@@ -98,7 +98,7 @@ class Im2spec(nn.Module):
         spectrum: int,
         latent: int = 2,
         filters: int = 64,
-        encoder: Encoder = Encoder(),  # noqa: B008  frozen
+        encoder: Encoder = Encoder(),
     ) -> None:
         super().__init__()
         channels, height, width = patch
