@@ -78,7 +78,7 @@ class CuriosityAgent(ThreadedAgent):
     Parameters
     ----------
     config : mapping
-        With ``seed``, ``initial``, ``start`` (``"k-means"`` or ``"random"``) and ``threads``; it may have
+        With ``seed``, ``initial`` and ``threads``; it may have ``start`` (``"k-means"`` or ``"random"``),
         ``random_probability``, ``error_target`` (``"current"`` or ``"before+after"``) and ``autoencoder_epochs``.
     slots : Slots
         Surrogate, error model, acquisition and selection.
@@ -209,7 +209,7 @@ class CuriosityAgent(ThreadedAgent):
             self._feature_scaling = Scaling.of(latent, axis=(0,))
         self._features = self._feature_scaling.scale(latent)
         self._inverse, self._counted = np.zeros(len(patches)), 0
-        if first and self.config["start"] == "k-means":
+        if first and self._start == "k-means":
             clusters = KMeans(
                 self.config["initial"], n_init=4, random_state=int(self.numbers("k-means").integers(2**31))
             )
@@ -220,7 +220,7 @@ class CuriosityAgent(ThreadedAgent):
         chosen: list[int] = []
         for number in range(already, already + n):
             free = np.setdiff1d(available, chosen)
-            if self.config["start"] == "k-means":
+            if self._start == "k-means":
                 centroid = self._centroids[number % len(self._centroids)]
                 chosen.append(int(free[((self._features[free] - centroid) ** 2).sum(axis=1).argmin()]))
             else:
@@ -311,6 +311,10 @@ class CuriosityAgent(ThreadedAgent):
         return self._slots.error_model(features, self.generator("error model"))
 
     @property
+    def _start(self) -> str:
+        return str(self.config.get("start", "k-means"))
+
+    @property
     def _draw(self) -> Draw:
         """Random numbers for what is done after the last observation learned."""
         return lambda purpose: self.generator(purpose, self._learned)
@@ -318,7 +322,7 @@ class CuriosityAgent(ThreadedAgent):
     @property
     def _needs_autoencoder(self) -> bool:
         used = self._slots.error_space, self._slots.exploration_space if "exploration" in self.parts else ""
-        return self.config["start"] == "k-means" or "autoencoder" in used
+        return self._start == "k-means" or "autoencoder" in used
 
     @property
     def _patch_shape(self) -> Shape:

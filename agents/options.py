@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 
 
+class MissingExtraError(ImportError, ValueError):
+    """An agent needs a package that is only installed when it is asked for."""
+
+
 def whole(name: str, value: int, least: int) -> int:
     """Return `value` if it is a whole number of at least `least`; else raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

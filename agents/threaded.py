@@ -12,7 +12,7 @@ from agents.training import threads
 class ThreadedAgent(BaseAgent):
     """Thinks with the number of threads that its config names.
 
-    A subclass overrides :meth:`choose` and :meth:`believe`, and where it learns also :meth:`learn`.
+    A subclass overrides :meth:`choose`, and where it learns also :meth:`learn` and :meth:`believe`.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class ThreadedAgent(BaseAgent):
             self.catch_up()
             return self.believe(context)
 
-    def believe(self, context: Context | None) -> Report:
+    def believe(self, context: Context | None) -> Report:  # noqa: ARG002  for agents that score
         """Return the report; everything ingested has been learned."""
-        raise NotImplementedError
+        return Report({}, {}, None)
 
     def generator(self, purpose: str, *counters: int) -> torch.Generator:
         """Return torch's kind of :meth:`BaseAgent.numbers`."""

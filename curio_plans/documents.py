@@ -5,6 +5,7 @@ That the live agent sees the world only through :class:`History` is what makes a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,7 @@ class History:
         if stream == IMAGE:
             self._image(data)
         elif stream == POINT and CANDIDATE in data:
-            observation = read_observation(data, self.microscope)
+            observation = read_observation(data, self.microscope, self.configuration[POINT])
             self.observations.append(observation)
             self.observation_uids.append(doc["uid"])
             self.records.append(observation)
@@ -226,15 +227,19 @@ class History:
         self.records.append(self.pool)
 
 
-def read_observation(data: Mapping[str, Any], microscope: str) -> Observation:
-    """Return the observation in the data of one event of the ``primary`` stream."""
+def read_observation(
+    data: Mapping[str, Any], microscope: str, configuration: Mapping[str, Any] = MappingProxyType({})
+) -> Observation:
+    """Return the observation in the data and the configuration of one event of the ``primary`` stream."""
     scanner = f"{microscope}_scanner"
+    axis = configuration.get(f"{microscope}_spectrometer_axis")
     return Observation(
         index=int(data[CANDIDATE]),
         requested=np.array([data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]], dtype=np.float64),
         position=np.array([data[f"{scanner}_x"], data[f"{scanner}_y"]], dtype=np.float64),
         spectrum=np.asarray(data[f"{microscope}_spectrometer_spectrum"], dtype=np.float64),
         time=float(data[f"{microscope}_spectrometer_time"]),
+        axis=None if axis is None else np.asarray(axis, dtype=np.float64),
     )
 
 

@@ -21,12 +21,13 @@ class ErrorHead(nn.Module):
 
     def __init__(self, features: int, hidden: int = 128, dropout: float = 0.1) -> None:
         super().__init__()
-        self.hidden, self.dropout = hidden, dropout
-        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, 1))
+        self.first = nn.Linear(features, hidden)
+        self.dropout = Dropout(dropout)
+        self.last = nn.Linear(hidden, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, F) → (n,)."""
-        error: Tensor = self.layers(features)  # (n, 1)
+        error: Tensor = self.last(self.dropout(torch.relu(self.first(features))))  # (n, 1)
         return error.squeeze(1)
 
     @torch.no_grad()
@@ -54,13 +55,12 @@ class ErrorHead(nn.Module):
         chunk : int
             As many places at once.
         """
-        hidden, last = self.layers[0], self.layers[3]
-        drawn = torch.rand((passes, self.hidden), generator=generator)
-        kept = (drawn >= self.dropout) / (1 - self.dropout)  # (S, H)
-        weights = last.weight * kept  # (1, H) · (S, H) → (S, H)
+        drawn = torch.rand((passes, self.last.in_features), generator=generator)
+        kept = (drawn >= self.dropout.p) / (1 - self.dropout.p)  # (S, H)
+        weights = self.last.weight * kept  # (1, H) · (S, H) → (S, H)
         sampled = []
         for part in torch.split(features, chunk):
-            errors = torch.relu(hidden(part)) @ weights.T + last.bias  # (chunk, H) @ (H, S) → (chunk, S)
+            errors = torch.relu(self.first(part)) @ weights.T + self.last.bias  # (chunk, H) @ (H, S) → (chunk, S)
             spread, mean = torch.std_mean(errors, dim=1)
             sampled.append(torch.stack([mean, spread]))
         return torch.cat(sampled, dim=1)

@@ -106,7 +106,7 @@ def paper_latent_mcd(
     epochs: int = 150,
     autoencoder_epochs: int = 30,
 ) -> CuriosityAgent:
-    """The second workflow with Monte-Carlo dropout: it also goes where the error model is unsure.
+    """Curiosity that also goes where its error model is unsure: the second workflow with Monte-Carlo dropout.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def paper_spec2im(
     epochs: int = 150,
     autoencoder_epochs: int = 30,
 ) -> CuriosityAgent:
-    """The second workflow for the inverse problem: which structures give this spectrum?
+    """Curiosity about the inverse problem, which structures give a spectrum, with the second workflow.
 
     The surrogate predicts the patch from the spectrum. An unmeasured place has no spectrum yet, so both the error and
     the distance to what was measured are predicted from the autoencoder's latent space of the patches.

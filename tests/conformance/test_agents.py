@@ -38,7 +38,10 @@ every_agent = pytest.mark.parametrize("name", known_agents())
 
 
 def quick(name, **chosen):
-    return configure(name, **{key: value for key, value in SMALL.items() if key in options(name)}, **chosen)
+    small = {key: value for key, value in SMALL.items() if key in options(name)}
+    if "inner" in options(name):
+        small = {"inner": quick("paper-latent", **chosen), "window": 2}
+    return configure(name, **small, **chosen)
 
 
 def make_world(seed=0):
@@ -266,12 +269,15 @@ def test_it_says_when_nothing_is_left(name):
 
 @every_agent
 def test_it_takes_a_new_image_of_the_same_places(name):
-    agent = build(quick(name))
+    agent, again = build(quick(name)), build(quick(name))
     agent.ingest(POOL)
-    measure(agent, 5)
-    agent.ingest(Pool(POOL.positions + 1.0, POOL.patches + np.float32(0.01), POOL.grid))
-    measured = {suggestion[0] for suggestion in measure(agent, 3)}
-    assert len(measured) == 3
+    measured = [entry[0] for entry in measure(agent, 5)]
+    changed = Pool(POOL.positions + 1.0, POOL.patches[:, :, ::-1].copy(), POOL.grid)
+    agent.ingest(changed)
+    onward = measure(agent, 3)
+    again.ingest(POOL, *(observe(index) for index in measured), changed)
+    assert measure(again, 3) == onward
+    assert len({*measured, *(entry[0] for entry in onward)}) == 8
 
 
 @every_agent
