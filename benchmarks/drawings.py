@@ -25,8 +25,8 @@ Draw = Callable[[pd.DataFrame, Mapping[Key, Job], Mapping[Key, Arrays]], tuple[s
 
 
 def curves(table: pd.DataFrame, *_: object) -> tuple[str, Figure]:
-    """Draw the learning curves of the networks."""
-    caption = "Learning curves of the networks on what was never measured, beside the floors; mean and standard error."
+    """Draw the learning curves of the agents' own models."""
+    caption = "Learning curves on what was never measured, of the agents' own models and of the floors; mean ± standard error."
     return caption, figures.learning_curves(table)
 
 

@@ -77,7 +77,7 @@ python -m benchmarks.paper --samples DIRECTORY --workers 2
 
 `python -m benchmarks.strategies` compares [agents and samples of your own](how-to/benchmarks.md) in the same way.
 
-How to read the tables. Each strategy is judged by its own networks; beside it stand the floors: the mean spectrum of
+How to read the tables. Each strategy is judged by its own model; beside it stand the floors: the mean spectrum of
 all places, and kernel ridge regressions that learn from random points.
 
 - *final loss*: the sum over the pool of each spectrum's mean squared error, after the last point;
@@ -121,7 +121,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         job = next(job for key, job in jobs.items() if key[0] == sample)
         lines += [f"\n### {sample}, {job.points} points\n", _markdown(_results(rows, job))]
         paired = tests[(tests["sample"] == sample) & tests["regressor"].isin([OWN, BOTH])] if len(tests) else tests
-        if OWN in set(paired.get("regressor", ())):  # the floors have no networks: their differences mix two models
+        if OWN in set(paired.get("regressor", ())):  # the floors have no model of their own: leave them out
             paired = paired[paired["strategy"].isin(paired[paired["regressor"] == OWN]["strategy"])]
         if len(paired):
             lines += [f"Paired differences to {part.baseline} (negative: better).\n"]
@@ -152,7 +152,7 @@ def _results(summary: pd.DataFrame, job: Job) -> pd.DataFrame:
 
 
 def _verdicts(tests: pd.DataFrame, sample: str, baseline: str) -> list[str]:
-    """Say what the tests say of each strategy, as judged by its own networks, in both conventions."""
+    """Say what the tests say of each strategy, as judged by its own model, in both conventions."""
     lines = []
     for strategy in dict.fromkeys(tests["strategy"]) if len(tests) else ():
         rows = tests[(tests["sample"] == sample) & (tests["strategy"] == strategy) & (tests["regressor"] == OWN)]

@@ -30,12 +30,15 @@ class Problem:
         What a measurement at each candidate gives.
     truth : (N, K) float64
         What is there; for a measured sample the same.
+    axis : (K,) float64
+        What a spectrum is a function of.
     """
 
     name: str
     pool: Pool
     spectra: NDArray[np.float64]
     truth: NDArray[np.float64]
+    axis: NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=4)
@@ -61,8 +64,9 @@ def open_problem(sample: str, window: int, stride: int | None = None) -> Problem
         return _twin(sample, window, stride)
     recorded = load_recorded(sample)
     pool = make_pool(recorded.image, recorded.area, window, stride)
-    spectra, _ = recorded.spectra(pool.positions, np.asarray(recorded.spectroscopy.axis))
-    return Problem(Path(sample).stem, pool, spectra, spectra)
+    axis = np.asarray(recorded.spectroscopy.axis)
+    spectra, _ = recorded.spectra(pool.positions, axis)
+    return Problem(Path(sample).stem, pool, spectra, spectra, axis)
 
 
 def _twin(sample: str, window: int, stride: int | None) -> Problem:
@@ -75,7 +79,7 @@ def _twin(sample: str, window: int, stride: int | None) -> Problem:
     bias = triangle(8.0, chosen["steps"], 1)
     measured, _ = world.spectra(pool.positions, bias, np.random.default_rng([chosen["seed"], 2]))
     truth, _ = world.spectra(pool.positions, bias)
-    return Problem(sample, pool, measured, truth)
+    return Problem(sample, pool, measured, truth, bias)
 
 
 def _options(sample: str) -> dict[str, int]:

@@ -122,7 +122,7 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
         chosen.append(index)
         phases.append(suggestions[0].phase)
         started = time.perf_counter()
-        agent.ingest(Observation(index, place, place, problem.spectra[index], float(number)))
+        agent.ingest(Observation(index, place, place, problem.spectra[index], float(number), problem.axis))
         acquired.append(np.nan if prediction is None else ((prediction[index] - problem.spectra[index]) ** 2).mean())
         report = agent.report(context)
         prediction = report.prediction

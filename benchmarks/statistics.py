@@ -12,7 +12,7 @@ from benchmarks.problems import open_problem
 from benchmarks.runner import Job, load
 from curio_plans.floors import KINDS
 
-OWN, BOTH = "own networks", "ridge on patch and position"
+OWN, BOTH = "own model", "ridge on patch and position"
 """Regressors of a row: the agent's own model, or a kernel ridge regression on the points it chose."""
 
 RESAMPLES = 9999

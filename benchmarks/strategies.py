@@ -80,7 +80,7 @@ def strategies(
 
         python -m benchmarks.strategies --sample theirs.npz --agent random --agent my-agent:depth=3 --seeds 10
 
-    Each strategy is judged twice: by its [bold]own networks[/], and by kernel ridge regressions on the points it chose,
+    Each strategy is judged twice: by its [bold]own model[/], and by kernel ridge regressions on the points it chose,
     which tells a good choice of points from a good model. [bold]NMSE[/] is the error on places that were never
     measured, over that of the mean spectrum there. [bold]loss[/] is the sum over the pool of the spectral mean squared
     error, after the last point and, which is the published convention, the best over the trajectory.

@@ -76,12 +76,15 @@ PARTS: Mapping[str, Part] = {
         "alike, but learning from random points. The paper reports that curiosity reaches a lower loss, and "
         "that Monte-Carlo dropout does not, but lowers the error of the ten worst places. Mind that the loss "
         "sums over the whole pool, also over the places that were measured and learned: an agent that "
-        "collects the odd ones lowers it without knowing more of the rest. NMSE counts only the rest.",
+        "collects the odd ones lowers it without knowing more of the rest. NMSE counts only the rest. "
+        "`gp-variance` has no network: a Gaussian process over patch and position that measures where this "
+        "reduces its variance over the whole pool most.",
         {
             RANDOM: RANDOM_POINTS,
             CURIOUS: "paper-latent",
             MCD: "paper-latent-mcd",
             AS_CODE: f"paper-latent:{CODE}",
+            "gp-variance": "gp-variance",
             **FLOORS,
         },
         {PAPER: 10, ACTIN: 5, BEPS: 3, TWIN: 3},
@@ -122,8 +125,17 @@ PARTS: Mapping[str, Part] = {
         "Points that need no agent (supporting information, section 3)",
         "Which points does one choose without learning anything meanwhile? No network plays a part here: "
         "kernel ridge regressions predict the spectra from the points alone.",
-        {"random": "random", "grid": "grid"},
-        {PAPER: 10, ACTIN: 10, BEPS: 10, TWIN: 10},
+        {
+            "random": "random",
+            "grid": "grid",
+            "latin-hypercube": "latin-hypercube",
+            "sobol": "sobol",
+            "halton": "halton",
+            "farthest-point, position": "farthest-point:space=position",
+            "farthest-point, patch": "farthest-point:space=patch",
+            "k-means, patch": "k-means:space=patch",
+        },
+        {PAPER: 10, ACTIN: 5, BEPS: 5, TWIN: 5},
         "random",
         draw=(drawings.samplers,),
     ),

@@ -28,7 +28,7 @@ def test_strategies_compares_agents_on_another_persons_sample(tmp_path):
     curves = pd.read_parquet(tmp_path / "out" / "curves.parquet")
     assert set(curves["strategy"]) == {what[3], "grid", "random"}
     assert set(curves["sample"]) == {"theirs"}
-    own = curves[curves["regressor"] == "own networks"]
+    own = curves[curves["regressor"] == "own model"]
     assert own.groupby("seed")["points"].apply(list).tolist() == [[6, 7, 8]] * 2
     tests = pd.read_csv(tmp_path / "out" / "tests.csv")
     assert set(tests["strategy"]) == {"random"}  # the grid has no seed, so nothing to pair
