@@ -26,7 +26,7 @@ Draw = Callable[[pd.DataFrame, Mapping[Key, Job], Mapping[Key, Arrays]], tuple[s
 
 def curves(table: pd.DataFrame, *_: object) -> tuple[str, Figure]:
     """Draw the learning curves of the agents' own models."""
-    caption = "Learning curves on what was never measured, of the agents' own models and of the floors; mean ± standard error."
+    caption = "Learning curves on what was never measured, the agents' own models and floors; mean ± standard error."
     return caption, figures.learning_curves(table)
 
 
