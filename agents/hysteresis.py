@@ -13,8 +13,8 @@ PARAMETERS = ("offset", "slope", "amplitude", "imprint", "coercive", "width", "s
 def loop(bias: Values, parameters: Values) -> Values:
     """Return hysteresis loops for a bias waveform that begins at the foot of a rising or a falling branch.
 
-    Two branches of the same shape, ``offset + slope·V + amplitude·tanh((V − imprint ∓ coercive)/width)``, the upper sign
-    where the bias rises. Until its first extreme the sample goes from the state ``start`` to the first branch:
+    Two branches of the same shape, ``offset + slope·V + amplitude·tanh((V − imprint ∓ coercive)/width)``, the upper
+    sign where the bias rises. Until its first extreme the sample goes from the state ``start`` to the first branch:
     ``start + (s − start)(1 + s·t)/2``, where s = ±1 is the end of that branch and t its hyperbolic tangent. That is the
     loop shape of switching spectroscopy (Jesse, Baddorf & Kalinin, Appl. Phys. Lett. 88, 062908 (2006)) with as few
     parameters as a symmetric loop needs.
@@ -40,7 +40,7 @@ def loop(bias: Values, parameters: Values) -> Values:
 
 
 def fit_loop(bias: Values, spectrum: Values) -> Values:
-    """Return the parameters (7,) of the :func:`loop` that is nearest to a `spectrum` (K,) in the sense of least squares."""
+    """Return the parameters (7,) of the :func:`loop` nearest to a `spectrum` (K,), in the sense of least squares."""
     scale, centre = max(float(np.ptp(spectrum)), np.finfo(float).tiny), float(spectrum.mean())
     largest = float(np.abs(bias).max())
     volt, value = bias / largest, (spectrum - centre) / scale

@@ -1,7 +1,7 @@
 """A way out of what cannot be learned: regions of pure noise keep a high error for ever, and hold a curious agent.
 
-The remedies are those that Vatsavai et al., Digital Discovery 2025, doi 10.1039/d5dd00119f, name: avoid patches similar to
-past ones while the loss does not fall, put noise into the choice, ask the human.
+The remedies are those that Vatsavai et al., Digital Discovery 2025, doi 10.1039/d5dd00119f, name: avoid patches similar
+to past ones while the loss does not fall, put noise into the choice, ask the human.
 """
 
 from collections.abc import Mapping, Sequence

@@ -38,11 +38,12 @@ class ErrorHead(nn.Module):
         return error
 
     @torch.no_grad()
-    def sample(self, features: Tensor, passes: int, generator: torch.Generator, chunk: int = 4096) -> Tensor:
+    def sample(self, features: Tensor, passes: int, generator: torch.Generator) -> Tensor:
         """Return the mean and the standard deviation of the error over networks with dropout, (n, F) → (2, n).
 
         Gal & Ghahramani, *Dropout as a Bayesian approximation*, ICML 2016. Each pass is one thinned network, the same
-        for all places; only its last layer differs, so all passes together are one product of matrices.
+        for all places. The passes differ only in the weights of the last layer, in which the error is linear: its mean
+        and variance over the passes follow from the mean and the covariance of these weights.
 
         Parameters
         ----------
@@ -52,15 +53,11 @@ class ErrorHead(nn.Module):
             Number of thinned networks S ≥ 2.
         generator : torch.Generator
             For what is dropped.
-        chunk : int
-            As many places at once.
         """
         drawn = torch.rand((passes, self.last.in_features), generator=generator)
         kept = (drawn >= self.dropout.p) / (1 - self.dropout.p)  # (S, H)
         weights = self.last.weight * kept  # (1, H) · (S, H) → (S, H)
-        sampled = []
-        for part in torch.split(features, chunk):
-            errors = torch.relu(self.first(part)) @ weights.T + self.last.bias  # (chunk, H) @ (H, S) → (chunk, S)
-            spread, mean = torch.std_mean(errors, dim=1)
-            sampled.append(torch.stack([mean, spread]))
-        return torch.cat(sampled, dim=1)
+        hidden = torch.relu(self.first(features))  # (n, H)
+        mean = hidden @ weights.mean(dim=0) + self.last.bias  # (n,)
+        variance = ((hidden @ torch.cov(weights.T)) * hidden).sum(dim=1)  # (n, H) @ (H, H) → (n,)
+        return torch.stack([mean, variance.clamp_min(0).sqrt()])

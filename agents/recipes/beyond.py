@@ -1,5 +1,6 @@
 """Beyond the paper: what it names as extensions, and what careful training brings."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from agents.acquisition import decaying_exploration
 from agents.curiosity import CuriosityAgent, Slots
 from agents.hysteresis import PARAMETERS
+from agents.models.im2spec import Im2spec
 from agents.options import between, one_of, whole
 from agents.plateau import PlateauEscape
 from agents.recipes.learners import error_model, im2spec
 from agents.registry import build as build_agent
 from agents.registry import configure, options
-from agents.selection import largest
+from agents.selection import SELECTIONS, largest
 from agents.surrogates import Shape
+from agents.surrogates.careful import CarefulSurrogate
 from agents.surrogates.theory import TheorySurrogate
 
 Parts = Mapping[str, NDArray[np.float64]]
@@ -77,6 +80,67 @@ def theory(
         return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
 
     return CuriosityAgent(config, Slots(surrogate, error_model, acquisition, largest, exploration_space="autoencoder"))
+
+
+def latent_careful(
+    *,
+    seed: int = 0,
+    initial: int = 30,
+    threads: int = 1,
+    start: str = "k-means",
+    choice: str = "largest",
+    random_probability: float = 0.0,
+    decay: float = 2.0,
+    filters: int = 32,
+    epochs: int = 600,
+    later_epochs: int = 10,
+    patience: int = 100,
+    weight_decay: float = 0.1,
+    autoencoder_epochs: int = 30,
+) -> CuriosityAgent:
+    """Curiosity as in paper-latent, with early stopping, weight decay and standardised targets.
+
+    Parameters
+    ----------
+    seed, initial, threads, start, choice, random_probability, decay, filters, autoencoder_epochs
+        See :func:`agents.recipes.paper.paper_latent`.
+    epochs, later_epochs : int
+        Steps at most from new weights, which it starts from when the observations are a tenth more, and in between.
+    patience : int
+        Steps without progress on held-out observations after which training ends.
+    weight_decay : float
+        Of AdamW.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range.
+    """
+    config = {
+        "agent": "latent-careful",
+        "seed": whole("seed", seed, 0),
+        "initial": whole("initial", initial, 2),
+        "threads": whole("threads", threads, 1),
+        "start": one_of("start", start, ("k-means", "random")),
+        "choice": one_of("choice", choice, SELECTIONS),
+        "random_probability": between("random_probability", random_probability, 0, 1),
+        "decay": between("decay", decay, 0, 1000),
+        "filters": whole("filters", filters, 1),
+        "epochs": whole("epochs", epochs, 1),
+        "later_epochs": whole("later_epochs", later_epochs, 0),
+        "patience": whole("patience", patience, 1),
+        "weight_decay": between("weight_decay", weight_decay, 0, 100),
+        "autoencoder_epochs": whole("autoencoder_epochs", autoencoder_epochs, 1),
+    }
+
+    def surrogate(patch: Shape, spectrum: int, generator: torch.Generator) -> CarefulSurrogate:  # noqa: ARG001
+        make = functools.partial(Im2spec, patch, spectrum, filters=filters)
+        return CarefulSurrogate(make, epochs=epochs, later=later_epochs, patience=patience, decay=weight_decay)
+
+    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
+        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
+
+    return CuriosityAgent(config, Slots(surrogate, error_model, acquisition, SELECTIONS[choice]))
 
 
 def plateau_escape(

@@ -89,12 +89,11 @@ def run(
 @app.command()
 def agents() -> None:
     """List the agents that can decide, with their options."""
-    from agents.registry import configure, known_agents
+    from agents.registry import known_agents, options
 
     table = Table("agent", "options and their defaults", box=None)
     for name in known_agents():
-        config = {key: value for key, value in configure(name).items() if key != "agent"}
-        table.add_row(name, ", ".join(f"{key}={value}" for key, value in config.items()))
+        table.add_row(name, ", ".join(f"{key}={value}" for key, value in options(name).items()))
     console.print(table)
 
 
