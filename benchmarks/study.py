@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.registry import options
 from benchmarks import drawings
 from benchmarks.drawings import Draw, Key
 from benchmarks.runner import Job, parse_agent
@@ -19,6 +20,7 @@ AS_CODE = "paper-latent, options of the authors' code"
 CODE = "start=random,choice=best-ten,random_probability=0.1,error_target=before+after"
 NARROW = "filters=32,epochs=50"
 FLOORS = {"random": "random"}
+QUICK = {"filters": 4, "epochs": 3, "later_epochs": 1, "autoencoder_epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,15 @@ PARTS: Mapping[str, Part] = {
         "that Monte-Carlo dropout does not, but lowers the error of the ten worst places. Mind that the loss "
         "sums over the whole pool, also over the places that were measured and learned: an agent that "
         "collects the odd ones lowers it without knowing more of the rest. NMSE counts only the rest. "
-        "`gp-variance` has no network: a Gaussian process over patch and position that measures where this "
-        "reduces its variance over the whole pool most.",
+        "`latent-careful` trains the networks with a care that the paper does not claim. `gp-variance` has no "
+        "network: a Gaussian process over patch and position that measures where this reduces its variance "
+        "over the whole pool most.",
         {
             RANDOM: RANDOM_POINTS,
             CURIOUS: "paper-latent",
             MCD: "paper-latent-mcd",
             AS_CODE: f"paper-latent:{CODE}",
+            "latent-careful": "latent-careful",
             "gp-variance": "gp-variance",
             **FLOORS,
         },
@@ -157,10 +161,10 @@ def small(part: Part) -> Part:
     """Return the part as a quick one: a small twin, narrow networks that hardly train, few points."""
     strategies = {}
     for label, agent in part.strategies.items():
-        name, _, options = agent.partition(":")
-        shorter = {"paper-ensemble": "filters=4,epochs=3"}.get(name, "filters=4,epochs=3,autoencoder_epochs=1")
-        kept = options.replace(NARROW, "").strip(",")
-        strategies[label] = f"{name}:{shorter},{kept}" if name.startswith("paper") else agent
+        name, _, chosen = agent.partition(":")
+        shorter = [f"{option}={value}" for option, value in QUICK.items() if option in options(name)]
+        given = [pair for pair in chosen.split(",") if pair and pair.partition("=")[0] not in QUICK]
+        strategies[label] = f"{name}:{','.join(shorter + given)}"
     windows = part.windows[:2] if len(part.windows) > 1 else (9,)
     return dataclasses.replace(
         part, strategies=strategies, samples={"twin:pixels=22,steps=16": 2}, windows=windows, points=10, initial=7
