@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from benchmarks.statistics import OWN
 
@@ -24,10 +25,12 @@ def learning_curves(table: pd.DataFrame, floor: str = "random", measure: str = "
     measure : {"nmse", "loss", "worst"}
         What to draw.
     """
-    samples = list(dict.fromkeys(table["sample"]))
-    drawing = Figure(figsize=(5.2 * len(samples), 4.2), layout="constrained")
+    samples = list(dict.fromkeys(table[table["regressor"] == OWN]["sample"]))
+    columns = min(len(samples), 2)
+    stacked = -(-len(samples) // max(columns, 1))
+    drawing = Figure(figsize=(5.2 * columns, 4.2 * stacked), layout="constrained")
     for number, sample in enumerate(samples):
-        axes = drawing.add_subplot(1, len(samples), number + 1)
+        axes = drawing.add_subplot(stacked, columns, number + 1)
         here = table[table["sample"] == sample]
         axes.set(title=sample, xlabel="measured points", ylabel=LABELS[measure])
         if measure == "nmse":
@@ -52,9 +55,10 @@ LABELS = {
 
 
 def save(drawing: Figure, path: Path) -> Path:
-    """Write a small PNG file at `path` and return it."""
+    """Write a PNG file of 256 colours at `path`, so that it may be committed, and return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=90)
+    drawing.savefig(path, dpi=85)
+    Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     return path
 
 

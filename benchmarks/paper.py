@@ -104,7 +104,12 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
     summary, tests = statistics.summarise(table), statistics.compare(table, part.baseline)
     lines = [f"\n## {part.title}\n", textwrap.fill(part.text, 118)]
     lines += [f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
-    lines += [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
+    verdicts = [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
+    if verdicts:
+        lines += [
+            "A strategy is better than the baseline where it says **lower**, and in that measure only.\n",
+            *verdicts,
+        ]
     finished = {key: load(job, cache)[1] for key, job in jobs.items() if (cache / job.name).exists()}
     for draw in part.draw:
         caption, drawing = draw(table, jobs, finished)
