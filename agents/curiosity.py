@@ -23,7 +23,7 @@ from agents.scaling import Scaling
 from agents.selection import Selection
 from agents.surrogates import Draw, Measured, Prediction, Shape, Surrogate
 from agents.threaded import ThreadedAgent
-from agents.training import fit, to_arrays, to_tensors
+from agents.training import fit, threads, to_arrays, to_tensors
 
 Values = NDArray[np.float64]
 
@@ -144,6 +144,13 @@ class CuriosityAgent(ThreadedAgent):
         return Report(
             dict(self._losses), {name: values.astype(np.float32) for name, values in maps.items()}, beliefs.prediction
         )
+
+    def latent(self) -> NDArray[np.float32] | None:
+        """Return the surrogate's latent coordinates (N, L) of all candidates; None if it has none, or none yet."""
+        with threads(self.config["threads"]):
+            self.catch_up()
+            latent = None if self._surrogate is None else self._predict(self._surrogate).latent
+        return None if latent is None else latent.numpy()
 
     def learn(self, record: Record) -> None:
         """Learn from the next record."""

@@ -203,6 +203,15 @@ class Agent(Protocol):
         ...
 
 
+@runtime_checkable
+class HasLatent(Protocol):
+    """What an agent may offer beside :class:`Agent`: where it places the candidates in a space of its own."""
+
+    def latent(self) -> NDArray[np.float32] | None:
+        """Return the latent coordinates (N, L) of all candidates; None if there are none, or none yet."""
+        ...
+
+
 class RecordError(ValueError):
     """A record that an agent cannot take; the agent is unchanged."""
 

@@ -207,6 +207,7 @@ def paper_ensemble(
     initial: int = 30,
     threads: int = 1,
     start: str = "random",
+    random_probability: float = 0.0,
     beta: float = 1.0,
     sharpness: float = 1.0,
     retrain: float = 0.1,
@@ -225,7 +226,7 @@ def paper_ensemble(
 
     Parameters
     ----------
-    seed, initial, threads, start
+    seed, initial, threads, start, random_probability
         See :func:`paper_latent`; here the paper begins with random points, a fifth of the pool.
     beta : float
         β, 0…1: 1 seeks large predicted errors, 0 small ones, 0.5 both.
@@ -257,6 +258,7 @@ def paper_ensemble(
         "initial": whole("initial", initial, 2),
         "threads": whole("threads", threads, 1),
         "start": one_of("start", start, ("k-means", "random")),
+        "random_probability": between("random_probability", random_probability, 0, 1),
         "beta": between("beta", beta, 0, 1),
         "sharpness": between("sharpness", sharpness, 1e-3, 1000),
         "retrain": between("retrain", retrain, 0, 1),

@@ -18,7 +18,7 @@ app = typer.Typer(
         "Let a microscope follow its curiosity.\n\n"
         "[bold]curio run[/] takes an image, then asks an agent again and again where to measure the next spectrum. "
         "Everything is kept as Bluesky documents: [bold]curio runs[/] lists them, [bold]curio show[/] draws one, "
-        "[bold]curio replay[/] checks that the agent decides the same again."
+        "[bold]curio report[/] analyses one, [bold]curio replay[/] checks that the agent decides the same again."
     ),
 )
 console = Console()
