@@ -53,12 +53,10 @@ def small(backend):
 
 
 @pytest.fixture(scope="module")
-def curious():
-    """A run of 12 of 30 candidates; the agent is a stand-in."""
-    from tests.conftest import Wanderer
-
+def curious(wanderer):
+    """A run of 12 of 20 candidates; the agent is a stand-in."""
     afm = small(twin(seed=3))
-    options = {"agent": {"seed": 1}, "points": 12, "build": Wanderer, "window": 5, "stride": 4, "map_every": 6}
+    options = {"agent": {"seed": 1}, "points": 12, "build": wanderer, "window": 5, "stride": 4, "map_every": 6}
     documents = measure(afm, curiosity, **options, md={"experiment": EXPERIMENT})
     afm.close()
     return documents
