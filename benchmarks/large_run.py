@@ -108,10 +108,10 @@ def write(afm: AFM, storage: Storage, directory: Path, points: int, frames: int)
 
 
 def timed(what: str, action: Callable[[], Any]) -> Any:
-    """Print how long an action takes; return its result."""
-    started = time.perf_counter()
+    """Print how long an action takes, and how much of that is CPU time; return its result."""
+    started, cpu = time.perf_counter(), time.process_time()
     result = action()
-    print(f"{what:<44} {time.perf_counter() - started:>6.2f} s")
+    print(f"{what:<44} {time.perf_counter() - started:>6.2f} s {time.process_time() - cpu:>6.2f} s CPU", flush=True)
     return result
 
 
