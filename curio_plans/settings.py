@@ -4,6 +4,7 @@ The file is TOML: the one that ``CURIO_SETTINGS`` names, else ``curio.toml`` in 
 that it may hold::
 
     data = "curio-data"                  # directory of runs and metadata
+    doses = "doses.jsonl"                # what tip and sample have borne, across sessions; else each counts anew
 
     [tiled]                              # a server to write to, instead of a catalog in that directory
     uri = "http://127.0.0.1:8000"
@@ -12,6 +13,9 @@ that it may hold::
     [backend]
     name = "twin"                        # twin, recorded, epics, … or "package.module:function"
     options = { seed = 3 }               # what that backend takes
+
+    [envelope]                           # the safety envelope, see docs/how-to/safety.md
+    amplitude_max = 6.0
 
 Environment variables come before the file: ``CURIO_DATA``, ``CURIO_TILED_URI``, ``CURIO_TILED_API_KEY``,
 ``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the file of a recorded sample.
@@ -29,6 +33,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 FILE = "curio.toml"
 Check = Callable[[str, Mapping[str, Any]], None]
 """Raises ValueError unless there is a backend of this name that takes these options."""
+
+CheckEnvelope = Callable[[Mapping[str, Any]], Any]
+"""Raises ValueError unless these are limits of a safety envelope."""
 
 
 class SettingsError(ValueError):
@@ -57,12 +64,18 @@ class Settings(_Table):
     """All settings; those left out have these defaults."""
 
     data: Path = Path("curio-data")
+    doses: Path | None = None
     tiled: Tiled | None = None
     backend: Backend = Backend()
+    envelope: dict[str, Any] = Field(default_factory=dict)
 
 
 def load_settings(
-    check: Check, file: str | Path | None = None, environment: Mapping[str, str] | None = None
+    check: Check,
+    file: str | Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    check_envelope: CheckEnvelope | None = None,
 ) -> Settings:
     """Return the settings from file and environment; nothing is made, nothing connects.
 
@@ -74,6 +87,8 @@ def load_settings(
         Instead of ``CURIO_SETTINGS`` and ``curio.toml``.
     environment : mapping, optional
         Instead of the process's environment variables.
+    check_envelope : callable, optional
+        Looks at the limits; ``ophyd_devices.envelope.Envelope.of``.
 
     Raises
     ------
@@ -98,6 +113,11 @@ def load_settings(
         check(settings.backend.name, settings.backend.options)
     except ValueError as error:
         raise SettingsError(f"{source('backend')}: {error}") from None
+    try:
+        if check_envelope is not None:
+            check_envelope(settings.envelope)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from None
     return settings
 
 

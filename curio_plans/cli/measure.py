@@ -109,9 +109,13 @@ def run(
         curio run --sample pfm.npz --window 9 --points 200
     """
     from agents.registry import build, configure
+    from curio_plans.settings import load_settings
     from ophyd_devices.afm import AFM
-    from ophyd_devices.registry import make_backend
+    from ophyd_devices.dose import DoseLog
+    from ophyd_devices.envelope import Envelope
+    from ophyd_devices.registry import check_backend, make_backend
 
+    safety: dict[str, Any] = {}
     config = configure(agent, **agent_options(agent, seed, initial, option or []))
     metadata = read_metadata(experiment, md or [])
     if (sample is None or settings is not None) and (extent, axis, axis_unit) != (None, None, None):
@@ -119,14 +123,19 @@ def run(
     if settings is not None:
         if sample is not None or real_time:
             raise ValueError("--settings names the instrument; leave out --sample and --real-time")
-        backend, data, tiled, api_key = _from_settings(settings, data, tiled, api_key)
+        chosen = load_settings(check_backend, settings, {}, check_envelope=Envelope.of)
+        backend = connect(chosen.backend.name, chosen.backend.options)
+        safety = {"envelope": Envelope.of(chosen.envelope), "doses": DoseLog(chosen.doses)}
+        data = chosen.data if data == DATA else data
+        if chosen.tiled is not None and tiled is None:
+            tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
     elif sample is None:
         backend = make_backend("twin", seed=seed, real_time=real_time)
     else:
         backend = make_backend(
             "recorded", path=sample, extent_nm=extent, axis=axis, axis_unit=axis_unit, real_time=real_time
         )
-    afm = AFM(backend, name="afm")
+    afm = AFM(backend, name="afm", **safety)
     try:
         if pixels is not None or (sample is None and settings is None):
             side = 128 if pixels is None else pixels
@@ -158,18 +167,6 @@ def agents() -> None:
     for name in known_agents():
         table.add_row(name, ", ".join(f"{key}={value}" for key, value in options(name).items()))
     console.print(table)
-
-
-def _from_settings(file: Path, data: Path, tiled: str | None, api_key: str | None) -> tuple[Any, Path, Any, Any]:
-    """Return backend, data directory, Tiled server and its key; what was given on the command line comes first."""
-    from curio_plans.settings import load_settings
-    from ophyd_devices.registry import check_backend
-
-    chosen = load_settings(check_backend, file, {})
-    if chosen.tiled is not None and tiled is None:
-        tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
-    backend = connect(chosen.backend.name, chosen.backend.options)
-    return backend, chosen.data if data == DATA else data, tiled, api_key
 
 
 def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:

@@ -1,8 +1,14 @@
 """The microscope that the settings name: simulated, a measured sample, EPICS, or any other backend."""
 
 from ophyd_devices import AFM
+from ophyd_devices.dose import DoseLog
 from ophyd_devices.registry import make_backend
 
-afm = AFM(make_backend(settings.backend.name, **settings.backend.options), name="afm")
+afm = AFM(
+    make_backend(settings.backend.name, **settings.backend.options),
+    name="afm",
+    envelope=Envelope.of(settings.envelope),
+    doses=DoseLog(settings.doses),
+)
 Finalize(None, afm.close, exitpriority=0)
 sd.baseline = afm.baseline

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from curio_plans.settings import SettingsError, load_settings
+from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import UnknownBackendError, check_backend, make_backend
 
 
@@ -91,3 +92,14 @@ def test_a_dotted_path_is_a_backend(tmp_path, monkeypatch):
         make_backend("lab_scope:make", seed=7)
     with pytest.raises(UnknownBackendError, match="unknown backend 'lab_scope'; known are"):
         make_backend("lab_scope")
+
+
+def test_limits_are_checked_before_anything_connects(tmp_path):
+    (tmp_path / "curio.toml").write_text("[envelope]\namplitude_max = 6.0\n")
+    settings = load_settings(check_backend, tmp_path / "curio.toml", {}, check_envelope=Envelope.of)
+    assert Envelope.of(settings.envelope) == Envelope(amplitude_max=6.0)
+    (tmp_path / "curio.toml").write_text("[envelope]\namplitude_max = -6.0\ncolour = 1\n")
+    with pytest.raises(
+        SettingsError, match=r"envelope.amplitude_max = -6.0: .*; envelope.colour = 1: .*known are scan_"
+    ):
+        load_settings(check_backend, tmp_path / "curio.toml", {}, check_envelope=Envelope.of)
