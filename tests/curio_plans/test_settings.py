@@ -57,7 +57,7 @@ def test_the_environment_comes_first(tmp_path):
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
-        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, tiled, backend"),
+        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, doses, tiled, backend"),
         ('[backend]\nnam = "x"', {}, "there is no setting backend.nam (= 'x'); known are name, options"),
         ('[tiled]\nurl = "x"', {}, "tiled needs the setting uri"),
         ('[tiled]\nuri = "x"\nkey = "secret"', {}, "there is no setting tiled.key (= …); known are uri, api_key"),
