@@ -5,19 +5,24 @@ That the live agent sees the world only through :class:`History` is what makes a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.pool import make_pool
-from agents.protocols import Context, Observation, Pool, Record
+from agents.protocols import Answer, Context, Exclusion, Observation, Pool, Record
+from curio_plans.metadata import check_format
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
-"""The streams of a run."""
+REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION = (
+    "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation",
+)  # fmt: skip
+"""The streams of a run; those of the second line only where something rare happened."""
 
-CANDIDATE = "candidate"
-"""Data key of the pool index of a point."""
+CANDIDATE, ATTEMPT = "candidate", "attempt"
+"""Data keys of a point: its pool index, and the how manyth attempt at it this is."""
 
 
 class DocumentError(ValueError):
@@ -42,8 +47,10 @@ class Decision:
         The acquisition value that won.
     parts : mapping of str to float
         The score's ingredients.
+    records : int
+        How many records the agent had ingested: the pool, observations, exclusions and answers.
     observations : int
-        How many observations the agent had used.
+        How many of them were observations.
     last_observation : str
         The uid of the last event among them; empty if there was none.
     think_time : float
@@ -61,6 +68,7 @@ class Decision:
     phase: str
     score: float
     parts: Mapping[str, float]
+    records: int
     observations: int
     last_observation: str
     think_time: float
@@ -88,6 +96,47 @@ class BeliefMap:
     prediction: NDArray[np.float32] | None
 
 
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image: an event of the ``image`` stream.
+
+    Attributes
+    ----------
+    frame : (C, ny, nx) float32
+        Row 0 at y_min.
+    channels : tuple of str
+        C names.
+    area : (x_min, x_max, y_min, y_max)
+        In nm, to the outer edges of the pixels.
+    time : float
+        Instrument time at its end in s.
+    """
+
+    frame: NDArray[np.float32]
+    channels: tuple[str, ...]
+    area: tuple[float, float, float, float]
+    time: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rejected:
+    """A spectrum that was not good enough: an event of the ``rejected`` stream."""
+
+    observation: Observation
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class DriftEstimate:
+    """One look at the drift: an event of the ``drift`` stream; `shift` (x, y) in nm since the first image."""
+
+    time: float
+    shift: tuple[float, float]
+    confidence: float
+    accepted: bool
+
+
 class History:
     """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
 
@@ -95,17 +144,27 @@ class History:
     ----------
     start, stop : dict or None
         The start and stop documents.
-    frame : (C, ny, nx) float32 or None
-        The last image.
+    images : list of Image
+        In order. The first one makes the pool: candidates are places on the sample.
     pool : Pool or None
         The candidates, once an image was taken.
+    records : list of Record
+        What an agent ingests, in order.
+    time : float
+        The latest instrument time in s that an event of this run told.
     observations : list of Observation
         In the order in which they were measured.
     observation_uids : list of str
         The uid of the event each came from.
     decisions : list of Decision
         In order.
+    outcomes : list of Observation or Exclusion
+        How each decision ended, in the same order; shorter where some have not ended.
     maps : list of BeliefMap
+        In order.
+    rejected : list of Rejected
+        Spectra that no agent saw, in order.
+    drifts : list of DriftEstimate
         In order.
     reference : (N, K) float64 or None
         The true spectra over the pool, where they are known.
@@ -114,22 +173,34 @@ class History:
     def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
         self.start: Mapping[str, Any] | None = None
         self.stop: Mapping[str, Any] | None = None
-        self.frame: NDArray[np.float32] | None = None
+        self.images: list[Image] = []
         self.pool: Pool | None = None
         self.records: list[Record] = []
         self.observations: list[Observation] = []
         self.observation_uids: list[str] = []
         self.decisions: list[Decision] = []
         self.maps: list[BeliefMap] = []
+        self.rejected: list[Rejected] = []
+        self.drifts: list[DriftEstimate] = []
+        self.time = 0.0
         self.reference: NDArray[np.float64] | None = None
+        self.outcomes: list[Observation | Exclusion] = []
+        self._ended: list[int] = []  # for each record, how many decisions had ended with it
         self._descriptors: dict[str, Mapping[str, Any]] = {}
         self._seen: set[tuple[str, int]] = set()
         for name, doc in documents:
             self(name, doc)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take the next document; those of other streams and kinds are passed over."""
+        """Take the next document; those of other streams and kinds are passed over.
+
+        Raises
+        ------
+        FormatError
+            If a later version wrote it.
+        """
         if name == "start":
+            check_format(doc)
             self.start = doc
         elif name == "stop":
             self.stop = doc
@@ -137,6 +208,11 @@ class History:
             self._descriptors[doc["uid"]] = doc
         elif name == "event":
             self._event(doc)
+
+    @property
+    def frame(self) -> NDArray[np.float32] | None:
+        """The first image (C, ny, nx), which made the pool; None if there is none."""
+        return self.images[0].frame if self.images else None
 
     @property
     def configuration(self) -> Mapping[str, Mapping[str, Any]]:
@@ -175,9 +251,10 @@ class History:
         """Name of the microscope, the prefix of its data keys."""
         return str(self._start()["microscope"])
 
-    def context(self, observations: int, decisions: int) -> Context:
-        """Return what the plan knew when `observations` were in and `decisions` had been made."""
-        pending = tuple(decision.candidate for decision in self.decisions[observations:decisions])
+    def context(self, records: int, decisions: int) -> Context:
+        """Return what the plan knew when `records` were in and `decisions` had been made."""
+        ended = self._ended[records - 1] if records else 0
+        pending = tuple(decision.candidate for decision in self.decisions[ended:decisions])
         return Context(budget=self.budget, pending=pending)
 
     def _start(self) -> Mapping[str, Any]:
@@ -193,11 +270,27 @@ class History:
         stream, data = self.stream(doc), doc["data"]
         if stream == IMAGE:
             self._image(data)
-        elif stream == POINT and CANDIDATE in data:
-            observation = read_observation(data, self.microscope)
+        elif stream in (POINT, REJECTED):
+            self.time = max(self.time, float(data[f"{self.microscope}_spectrometer_time"]))
+        if stream == POINT and CANDIDATE in data:
+            observation = read_observation(data, self.microscope, self.configuration[stream])
             self.observations.append(observation)
             self.observation_uids.append(doc["uid"])
-            self.records.append(observation)
+            self.outcomes.append(observation)
+            self._append(observation)
+        elif stream == REJECTED and CANDIDATE in data:
+            observation = read_observation(data, self.microscope, self.configuration[stream])
+            self.rejected.append(Rejected(observation, int(data[ATTEMPT]), str(data["rejected_reason"])))
+        elif stream == EXCLUSION:
+            for index in np.flatnonzero(data["exclusion_candidates"]):
+                exclusion = Exclusion(int(index), str(data["exclusion_reason"]))
+                if data["exclusion_decided"]:
+                    self.outcomes.append(exclusion)
+                self._append(exclusion)
+        elif stream == ANSWER:
+            self._append(Answer(str(data["answer_question"]), str(data["answer_text"])))
+        elif stream == DRIFT:
+            self.drifts.append(read_drift(data))
         elif stream == DECISION:
             self.decisions.append(read_decision(data, len(self.decisions)))
         elif stream == MAP:
@@ -207,34 +300,51 @@ class History:
 
     def _image(self, data: Mapping[str, Any]) -> None:
         imager = f"{self.microscope}_imager"
-        self.frame = np.asarray(data[f"{imager}_frame"], dtype=np.float32)
-        recipe = self._start().get("pool")
-        if recipe is None:
-            return
         configuration = self.configuration[IMAGE]
-        names = list(configuration[f"{imager}_channels"])
-        unknown = set(recipe["channels"]) - set(names)
-        if unknown:
-            raise DocumentError(f"the pool wants channels {sorted(unknown)}, the image has {names}")
         x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
+        image = Image(
+            frame=np.asarray(data[f"{imager}_frame"], dtype=np.float32),
+            channels=tuple(str(name) for name in configuration[f"{imager}_channels"]),
+            area=(x_min, x_max, y_min, y_max),
+            time=float(data[f"{imager}_time"]),
+        )
+        self.images.append(image)
+        self.time = max(self.time, image.time)
+        recipe = self._start().get("pool")
+        if recipe is None or self.pool is not None:
+            return
+        unknown = set(recipe["channels"]) - set(image.channels)
+        if unknown:
+            raise DocumentError(f"the pool wants channels {sorted(unknown)}, the image has {list(image.channels)}")
         self.pool = make_pool(
-            self.frame[[names.index(name) for name in recipe["channels"]]],
-            (x_min, x_max, y_min, y_max),
+            image.frame[[image.channels.index(name) for name in recipe["channels"]]],
+            image.area,
             window=recipe["window"],
             stride=recipe["stride"],
         )
-        self.records.append(self.pool)
+        self._append(self.pool)
+
+    def _append(self, record: Record) -> None:
+        self.records.append(record)
+        self._ended.append(len(self.outcomes))
 
 
-def read_observation(data: Mapping[str, Any], microscope: str) -> Observation:
-    """Return the observation in the data of one event of the ``primary`` stream."""
+def read_observation(
+    data: Mapping[str, Any], microscope: str, configuration: Mapping[str, Any] = MappingProxyType({})
+) -> Observation:
+    """Return the observation in data and configuration of one event of the ``primary`` or ``rejected`` stream.
+
+    Both its places are where the first image shows them: what was read back from the scanner, less the drift since.
+    """
     scanner = f"{microscope}_scanner"
+    bias = configuration.get(f"{microscope}_spectrometer_axis")
     return Observation(
         index=int(data[CANDIDATE]),
-        requested=np.array([data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]], dtype=np.float64),
-        position=np.array([data[f"{scanner}_x"], data[f"{scanner}_y"]], dtype=np.float64),
+        requested=np.array([data["target_x"], data["target_y"]], dtype=np.float64),
+        position=np.array([data[f"{scanner}_{axis}"] - data[f"drift_{axis}"] for axis in "xy"], dtype=np.float64),
         spectrum=np.asarray(data[f"{microscope}_spectrometer_spectrum"], dtype=np.float64),
         time=float(data[f"{microscope}_spectrometer_time"]),
+        axis=None if bias is None else np.asarray(bias, dtype=np.float64),
     )
 
 
@@ -247,6 +357,7 @@ def read_decision(data: Mapping[str, Any], number: int) -> Decision:
         phase=str(data["agent_phase"]),
         score=float(data["agent_score"]),
         parts=_prefixed(data, "agent_part_"),
+        records=int(data["agent_records"]),
         observations=int(data["agent_observations"]),
         last_observation=str(data["agent_last_observation"]),
         think_time=float(data["agent_think_time"]),
@@ -264,6 +375,16 @@ def read_map(data: Mapping[str, Any]) -> BeliefMap:
         observations=int(data["agent_map_observations"]),
         maps={key: np.asarray(value, dtype=np.float32) for key, value in maps.items()},
         prediction=None if prediction is None else np.asarray(prediction, dtype=np.float32),
+    )
+
+
+def read_drift(data: Mapping[str, Any]) -> DriftEstimate:
+    """Return what is in the data of one event of the ``drift`` stream."""
+    return DriftEstimate(
+        time=float(data["drift_time"]),
+        shift=(float(data["drift_measured_x"]), float(data["drift_measured_y"])),
+        confidence=float(data["drift_confidence"]),
+        accepted=bool(data["drift_accepted"]),
     )
 
 

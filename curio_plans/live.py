@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from curio_plans.documents import DECISION, POINT, REFERENCE, History
+from curio_plans.documents import DECISION, DRIFT, ESCALATION, EXCLUSION, POINT, REFERENCE, REJECTED, History
 from curio_plans.status import FutureStatus
 
 _HEADER = (
@@ -51,13 +51,21 @@ class LiveView:
 
     def __enter__(self) -> Self:
         """Show the progress bar."""
-        if self.console.is_terminal:
-            self._points.start()
+        self.go_on()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Remove the progress bar."""
+        self.pause()
+
+    def pause(self) -> None:
+        """Remove the progress bar while a human is asked."""
         self._points.stop()
+
+    def go_on(self) -> None:
+        """Show the progress bar, on a terminal."""
+        if self.console.is_terminal:
+            self._points.start()
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Show the next document."""
@@ -74,6 +82,15 @@ class LiveView:
                 self._floor = float(((truth - truth.mean(axis=0)) ** 2).mean())
             elif stream == DECISION:
                 self._points.update(self._point, description="measuring")
+            elif stream == REJECTED:
+                self._tell_rejected()
+            elif stream == EXCLUSION:
+                excluded = int(np.count_nonzero(doc["data"]["exclusion_candidates"]))
+                self._say(f"excluded {excluded} candidate{'s'[: excluded > 1]}: {doc['data']['exclusion_reason']}")
+            elif stream == DRIFT:
+                self._tell_drift()
+            elif stream == ESCALATION:
+                self._say("a closer look: the error stays high here")
 
     def waiting(self, statuses: Iterable[Any] | None) -> None:
         """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
@@ -91,17 +108,32 @@ class LiveView:
             return
         self._points.update(self._raster, completed=current, total=target, visible=True)
 
+    def _tell_rejected(self) -> None:
+        rejected = self._history.rejected[-1] if self._history.rejected else None
+        if rejected is not None:
+            self._say(f"bad spectrum, attempt {rejected.attempt}: {rejected.reason}")
+
+    def _tell_drift(self) -> None:
+        found = self._history.drifts[-1]
+        x, y = found.shift
+        outcome = "corrected" if found.accepted else "not believed, the earlier correction stays"
+        self._say(f"drift {x:+.1f}, {y:+.1f} nm since the first image, confidence {found.confidence:.2f}: {outcome}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"{'':>6}  {text}", style="yellow", highlight=False, markup=False)
+
     def _show_point(self) -> None:
         history = self._history
         if not history.observations:
             return
-        number = len(history.observations)
+        number = len(history.outcomes)
         self._points.update(self._point, completed=number)
         observation, decision = history.observations[-1], history.decisions[number - 1]
         x, y = observation.position
+        nmse = decision.map_mse / self._floor if self._floor > 0 else float("nan")
         row = (
             f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "
-            f"{np.ptp(observation.spectrum):>9.3g} {_number(decision.map_mse / self._floor, '6.3f')} "
+            f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} "
             f"{decision.think_time:>6.2f} s"
         )
         self.console.print(row, highlight=False)

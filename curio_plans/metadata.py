@@ -1,12 +1,17 @@
 """What the start document of our runs says; enough to rebuild the agent and to know with what it ran."""
 
 import platform
+import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from curio_plans.microscope import Microscope
+
+FORMAT = 1
+"""What the documents of a run mean; it grows when an older reader would misread them."""
 
 PACKAGES = (
     "curio-plans", "bluesky", "ophyd", "event-model", "tiled", "bluesky-tiled-plugins", "databroker",
@@ -14,7 +19,10 @@ PACKAGES = (
 )  # fmt: skip
 """The packages whose versions are kept."""
 
-RESERVED = ("plan_name", "plan_args", "agent", "points", "pool", "microscope", "sample", "versions")
+RESERVED = (
+    *("plan_name", "plan_args", "agent", "points", "pool", "microscope", "sample"),
+    *("versions", "git", "curio_format"),
+)
 """Keys of the start document that a replay relies on; free metadata cannot replace them."""
 
 
@@ -30,6 +38,65 @@ def versions() -> Mapping[str, str]:
     return found
 
 
+class FormatError(ValueError):
+    """Documents that a later version wrote."""
+
+
+def check_format(start: Mapping[str, Any]) -> None:
+    """Raise FormatError if the run of a start document was written by a version whose documents mean something new."""
+    found = start.get("curio_format", FORMAT)
+    if not isinstance(found, int) or found > FORMAT:
+        raise FormatError(
+            f"run {start.get('uid')} has document format {found!r}, and this version reads formats up to {FORMAT}; "
+            "install a later version of curio-plans, it was measured with "
+            f"{start.get('versions', {}).get('curio-plans', 'one that it does not name')}"
+        )
+
+
+@cache
+def git_state(directory: Path = Path(__file__).parents[1]) -> Mapping[str, Any] | None:
+    """Return the commit that we run from, and whether files differ from it.
+
+    Parameters
+    ----------
+    directory : Path
+        The top of the checkout.
+
+    Returns
+    -------
+    mapping or None
+        ``commit`` and ``dirty`` (tracked files were changed); None where we were not installed from a checkout, or
+        git does not answer.
+    """
+    if not (directory / ".git").exists():
+        return None
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.splitlines()
+    commit = next(line.split()[-1] for line in lines if line.startswith("# branch.oid"))
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def normalise(md: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with its experiment checked; the ``md_normalizer`` of a RunEngine.
+
+    So a mistake in ``RE.md["experiment"]`` ends a run before it starts.
+
+    Raises
+    ------
+    ExperimentError
+        As :func:`curio_plans.experiment.check_experiment`.
+    """
+    if "experiment" not in md:
+        return dict(md)
+    from curio_plans.experiment import check_experiment  # it takes a while, and most runs are only read
+
+    return {**md, "experiment": check_experiment(md["experiment"])}
+
+
 def run_metadata(
     afm: Microscope, plan_name: str, plan_args: Mapping[str, Any], md: Mapping[str, Any] | None, **more: Any
 ) -> dict[str, Any]:
@@ -42,16 +109,17 @@ def run_metadata(
     plan_name, plan_args
         What was asked for.
     md : mapping, optional
-        The user's free metadata; it is not changed.
+        The user's free metadata; it is not changed. What it has as ``experiment`` is checked, see
+        :class:`curio_plans.experiment.Experiment`.
     more
         What belongs to this plan alone.
 
     Raises
     ------
     ValueError
-        If `md` has a key of :data:`RESERVED`.
+        If `md` has a key of :data:`RESERVED`, or an experiment that is none.
     """
-    free = dict(md) if md is not None else {}
+    free = normalise(md) if md is not None else {}
     taken = sorted(set(free) & set(RESERVED))
     if taken:
         raise ValueError(f"md must not set {', '.join(taken)}: a replay relies on them; choose other names")
@@ -61,6 +129,8 @@ def run_metadata(
         "microscope": afm.name,
         "sample": dict(afm.describe_sample()),
         "versions": dict(versions()),
+        "git": git_state(),
+        "curio_format": FORMAT,
         "detectors": [afm.imager.name, afm.spectrometer.name],
         "motors": [afm.scanner.name],
         **more,

@@ -1,6 +1,6 @@
 """What a plan needs of a microscope. `ophyd_devices.AFM` is one; any object with these parts will do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from bluesky.protocols import Movable, Readable, Triggerable
@@ -9,8 +9,18 @@ from bluesky.protocols import Movable, Readable, Triggerable
 class Scanner(Readable, Movable, Protocol):
     """Moves to (x, y) in nm; refuses places outside its range before anything moves."""
 
+    position: Any
+    velocity: Any
+    settle: Any
+
     def check_value(self, value: Any) -> None:
         """Raise if the scanner cannot go to `value`."""
+
+
+class Tip(Readable, Movable, Protocol):
+    """Moves to ``"engaged"`` or ``"withdrawn"``."""
+
+    position: Any
 
 
 class Imager(Readable, Triggerable, Protocol):
@@ -19,12 +29,24 @@ class Imager(Readable, Triggerable, Protocol):
     area: Any
     pixels: Any
     channels: Any
+    line_rate: Any
+    ticket: Any
+
+    def check(self) -> None:
+        """Raise if the frame that is set may not be taken."""
 
 
 class Spectrometer(Readable, Triggerable, Protocol):
     """Takes spectra (K,) at the present position."""
 
     axis: Any
+    dwell: Any
+    steps_per_cycle: Any
+    cycles: Any
+    ticket: Any
+
+    def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
+        """Raise if spectra may not be taken at `places` (x, y) in nm, one after the other."""
 
 
 class Reference(Readable, Triggerable, Protocol):
@@ -38,7 +60,7 @@ class Microscope(Readable, Protocol):
     """An atomic force microscope as the plans see it."""
 
     scanner: Scanner
-    tip: Movable
+    tip: Tip
     imager: Imager
     spectrometer: Spectrometer
     reference: Reference

@@ -1,24 +1,29 @@
 """Complete runs. Each stages the microscope, opens one run, and ends with the tip withdrawn whatever happens."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.utils import MsgGenerator, plan
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from agents.pool import automatic_stride, candidate_positions
 from agents.protocols import Agent, Config
 from curio_plans import stubs
-from curio_plans.documents import POINT, REFERENCE
+from curio_plans.documents import IMAGE, POINT
+from curio_plans.drift import Drift, DriftCorrection
+from curio_plans.escalation import Escalate, Escalation, EscalationRule
+from curio_plans.exploration import Exploration, Measure, corners_of
 from curio_plans.metadata import run_metadata
 from curio_plans.microscope import Microscope
+from curio_plans.quality import Quality
+from curio_plans.stubs import Ask
 from curio_plans.thinker import Thinker
 
-Measure = Callable[..., MsgGenerator[Any]]
-"""A step hook with the signature of :func:`curio_plans.stubs.take_spectrum`."""
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @plan
@@ -37,7 +42,9 @@ def image(afm: Microscope, *, md: dict[str, Any] | None = None) -> MsgGenerator[
     str
         The uid of the run.
     """
-    metadata = run_metadata(afm, "image", {}, md)
+    afm.imager.check()
+    # Without dimensions BestEffortCallback takes the next run for one without them, too.
+    metadata = run_metadata(afm, "image", {}, md, hints={"dimensions": [(["time"], IMAGE)]})
     return (yield from _run(afm, lambda: stubs.take_image(afm), metadata))
 
 
@@ -46,6 +53,7 @@ def spectra_at(
     afm: Microscope,
     points: Sequence[tuple[float, float]],
     *,
+    quality: Mapping[str, Any] | None = None,
     measure: Measure | None = None,
     md: dict[str, Any] | None = None,
 ) -> MsgGenerator[str]:
@@ -57,6 +65,8 @@ def spectra_at(
         The waveform is set on ``afm.spectrometer`` before.
     points : sequence of (x, y)
         Places in nm. All are checked against the limits before anything moves.
+    quality : dict, optional
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
     measure : callable, optional
         Replaces :func:`curio_plans.stubs.take_spectrum`.
     md : dict, optional
@@ -73,8 +83,10 @@ def spectra_at(
         If there is no point, or one is outside the limits of the scanner.
     """
     places = [(float(x), float(y)) for x, y in points]
-    metadata = run_metadata(afm, "spectra_at", {"points": places}, md, num_points=len(places))
-    return (yield from _spectra(afm, places, measure, metadata))
+    control = _settings(Quality, quality or {}, "quality")
+    arguments = {"points": places, "quality": control.model_dump()}
+    metadata = run_metadata(afm, "spectra_at", arguments, md, num_points=len(places))
+    return (yield from _spectra(afm, places, control, measure, metadata))
 
 
 @plan
@@ -84,6 +96,7 @@ def grid_spectroscopy(
     rows: int = 10,
     *,
     area: tuple[float, float, float, float] | None = None,
+    quality: Mapping[str, Any] | None = None,
     measure: Measure | None = None,
     md: dict[str, Any] | None = None,
 ) -> MsgGenerator[str]:
@@ -97,6 +110,8 @@ def grid_spectroscopy(
         Points along x and along y.
     area : (x_min, x_max, y_min, y_max), optional
         In nm; by default the area of the imager. The points are the centres of equal cells.
+    quality : dict, optional
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
     measure : callable, optional
         Replaces :func:`curio_plans.stubs.take_spectrum`.
     md : dict, optional
@@ -118,9 +133,12 @@ def grid_spectroscopy(
     x = x_min + (np.arange(columns) + 0.5) * (x_max - x_min) / columns
     y = y_min + (np.arange(rows) + 0.5) * (y_max - y_min) / rows
     places = [(float(column), float(row)) for i, row in enumerate(y) for column in (x if i % 2 == 0 else x[::-1])]
-    arguments = {"columns": columns, "rows": rows, "area": (x_min, x_max, y_min, y_max)}
+    control = _settings(Quality, quality or {}, "quality")
+    arguments = {
+        "columns": columns, "rows": rows, "area": (x_min, x_max, y_min, y_max), "quality": control.model_dump()
+    }  # fmt: skip
     metadata = run_metadata(afm, "grid_spectroscopy", arguments, md, num_points=len(places), shape=(rows, columns))
-    return (yield from _spectra(afm, places, measure, metadata))
+    return (yield from _spectra(afm, places, control, measure, metadata))
 
 
 @plan
@@ -135,7 +153,13 @@ def curiosity(
     channels: Sequence[str] | None = None,
     lookahead: int = 0,
     map_every: int = 10,
+    quality: Mapping[str, Any] | None = None,
+    drift: Mapping[str, Any] | None = None,
+    think_timeout: float | None = None,
     measure: Measure | None = None,
+    ask: Ask | None = None,
+    escalate: Escalate | None = None,
+    escalate_when: Mapping[str, Any] | None = None,
     md: dict[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """Image, then again and again ask an agent where to measure, and measure there.
@@ -161,8 +185,24 @@ def curiosity(
     map_every : int
         Record what the agent believes over the whole pool after every so many observations, and at the end;
         0 for only at the end.
+    quality : dict, optional
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
+        By default a spectrum must be finite, not saturated and have its resonance; a bad one is measured again
+        twice, then its candidate is excluded.
+    drift : dict, optional
+        When to image again and correct the drift, e.g. ``{"every_points": 10}``; see
+        :class:`curio_plans.drift.DriftCorrection`. By default never.
+    think_timeout : float, optional
+        Seconds for one decision, after which the run ends.
     measure : callable, optional
         Replaces :func:`curio_plans.stubs.take_spectrum`.
+    ask : callable, optional
+        Gets an agent's question answered, e.g. :meth:`curio_plans.desk.Desk.ask`; without it a question ends the run.
+    escalate : callable, optional
+        A step for places where the error stays high after repeated looks, e.g.
+        :func:`curio_plans.stubs.finer_spectrum`.
+    escalate_when : dict, optional
+        When that is the case; see :class:`curio_plans.escalation.EscalationRule`.
     md : dict, optional
         Free metadata for the start document.
 
@@ -182,29 +222,36 @@ def curiosity(
         raise ValueError(f"lookahead must be 0 or 1, got {lookahead}")
     config = build(agent).config
     _check_initial(config, points)
-    ny, nx = (int(number) for number in afm.imager.pixels.get())
-    x_min, x_max, y_min, y_max = (float(edge) for edge in afm.imager.area.get())
-    stride = automatic_stride((ny, nx), window) if stride is None else stride
-    positions = candidate_positions((ny, nx), (x_min, x_max, y_min, y_max), window, stride)
+    positions, stride = _candidates(afm, window, stride)
     if points > len(positions):
+        ny, nx = afm.imager.pixels.get()
         raise ValueError(
             f"{points} points were asked for, but a {window} px window with stride {stride} on {ny}×{nx} px "
             f"gives {len(positions)} candidates; choose fewer points, a smaller window or a smaller stride"
         )
-    corners = _corners(positions)
-    for _, place in corners:
-        afm.scanner.check_value(place)
+    afm.imager.check()
+    afm.spectrometer.check()
+    corners = corners_of(positions)
+    for corner in corners:
+        afm.scanner.check_value(corner.place)
     names = [str(name) for name in afm.imager.channels.get()]
     chosen = list(channels) if channels is not None else names
     if not chosen or set(chosen) - set(names):
         raise ValueError(f"expected channels among {names}, got {chosen}")
+    control = _settings(Quality, quality or {}, "quality")
+    correction = None if drift is None else _settings(DriftCorrection, drift, "drift")
+    if correction is not None and correction.channel not in (None, *names):
+        raise ValueError(f"expected a drift channel among {names}, got {correction.channel!r}")
+    rule = _settings(EscalationRule, escalate_when or {}, "escalate_when")
 
     thinker = Thinker(build(config), budget=points)
     metadata = run_metadata(
         afm,
         "curiosity",
         {"agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
-         "lookahead": lookahead, "map_every": map_every},
+         "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
+         "drift": correction and correction.model_dump(), "think_timeout": think_timeout,
+         "escalate_when": rule.model_dump() if escalate else None},
         md,
         agent=dict(config),
         points=points,
@@ -212,29 +259,20 @@ def curiosity(
         pool={"window": window, "stride": stride, "channels": chosen},
         hints=_map_hints(afm),
     )  # fmt: skip
-    step = measure or stubs.take_spectrum
-
-    def inner() -> MsgGenerator[None]:
-        yield from stubs.take_image(afm)
-        yield from bps.checkpoint()
-        yield from _record_reference(afm, thinker)
-        for number in range(points):
-            yield from bps.checkpoint()
-            decision = yield from stubs.decide(thinker, number)
-            observed = thinker.history.observations
-            if observed and map_every and len(observed) % map_every == 0:
-                yield from stubs.record_maps(thinker)
-            yield from bps.checkpoint()
-            # A simulator reads nothing: it is led through the corners of the pool, so that checks prove something.
-            candidate, place = _chosen(decision) if decision else corners[number % len(corners)]
-            yield from bps.mv(thinker.candidate, candidate)
-            if lookahead and number + 1 < points:
-                yield from stubs.look_ahead(thinker, number + 1)
-            yield from step(afm, place, [thinker.candidate])
-        yield from bps.checkpoint()
-        yield from stubs.record_maps(thinker, latest=True)
-
-    staged = bpp.stage_wrapper(_run(afm, inner, metadata), [thinker])
+    exploration = Exploration(
+        afm=afm,
+        thinker=thinker,
+        corners=corners,
+        quality=control,
+        drift=None if correction is None else Drift(correction, thinker.history),
+        escalation=Escalation(rule, escalate, thinker.history, thinker.predicted_error) if escalate else None,
+        measure=measure or stubs.take_spectrum,
+        ask=ask,
+        lookahead=lookahead,
+        map_every=map_every,
+        think_timeout=think_timeout,
+    )
+    staged = bpp.stage_wrapper(_run(afm, lambda: exploration.run(points), metadata), [thinker])
     return (yield from bpp.subs_wrapper(staged, thinker))
 
 
@@ -251,43 +289,51 @@ def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict
 
 
 def _spectra(
-    afm: Microscope, places: list[tuple[float, float]], measure: Measure | None, metadata: dict[str, Any]
+    afm: Microscope,
+    places: list[tuple[float, float]],
+    quality: Quality,
+    measure: Measure | None,
+    metadata: dict[str, Any],
 ) -> MsgGenerator[str]:
     if not places:
         raise ValueError("expected at least one point, got none")
     for place in places:
         afm.scanner.check_value(place)
+    afm.spectrometer.check(places)
     step = measure or stubs.take_spectrum
 
     def inner() -> MsgGenerator[None]:
         for place in places:
-            yield from bps.checkpoint()
-            yield from step(afm, place)
+            yield from stubs.take_good_spectrum(afm, place, quality=quality, measure=step)
+        yield from bps.checkpoint()
 
     return (yield from _run(afm, inner, metadata))
 
 
-def _record_reference(afm: Microscope, thinker: Thinker) -> MsgGenerator[None]:
-    pool = thinker.history.pool
-    if pool is None or not afm.reference.available:
-        return
-    yield from bps.abs_set(afm.reference.positions, pool.positions, wait=True)
-    yield from bps.trigger_and_read([afm.reference], name=REFERENCE)
+def _candidates(afm: Microscope, window: int, stride: int | None) -> tuple[NDArray[np.float64], int]:
+    """Return the positions (N, 2) in nm of the pool that the next image will give, and the stride."""
+    ny, nx = (int(number) for number in afm.imager.pixels.get())
+    x_min, x_max, y_min, y_max = (float(edge) for edge in afm.imager.area.get())
+    stride = automatic_stride((ny, nx), window) if stride is None else stride
+    return candidate_positions((ny, nx), (x_min, x_max, y_min, y_max), window, stride), stride
 
 
-def _chosen(reading: Mapping[str, Any]) -> tuple[int, tuple[float, float]]:
-    value = {key: entry["value"] for key, entry in reading.items()}
-    return value["agent_candidate"], (value["agent_x"], value["agent_y"])
+def _settings(model: type[Model], values: Mapping[str, Any], name: str) -> Model:
+    """Return validated settings.
 
-
-def _corners(positions: NDArray[np.float64]) -> list[tuple[int, tuple[float, float]]]:
-    """Return index and place of the pool's corners."""
-    corners = []
-    for x in (positions[:, 0].min(), positions[:, 0].max()):
-        for y in (positions[:, 1].min(), positions[:, 1].max()):
-            index = int(np.flatnonzero((positions == (x, y)).all(axis=1))[0])
-            corners.append((index, (float(x), float(y))))
-    return corners
+    Raises
+    ------
+    ValueError
+        That names each wrong setting.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'as a whole'}: {problem['msg']}, got {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise ValueError(f"{name}: {wrong}; known are {', '.join(model.model_fields)}") from None
 
 
 def _map_hints(afm: Microscope) -> dict[str, Any]:

@@ -125,8 +125,7 @@ def verify(
     failure = ""
     total = len(history.decisions)
     for stored in history.decisions:
-        # The pool is the first record, so n observations are n + 1 records.
-        upto = stored.observations + 1
+        upto = stored.records
         replayed: Suggestion | str
         if not failure:
             try:
@@ -134,7 +133,7 @@ def verify(
             except RecordError as error:
                 failure = f"the agent refuses a stored observation: {error}"
         ingested = max(ingested, upto)
-        replayed = failure or _ask(agent, history.context(stored.observations, stored.number))
+        replayed = failure or _ask(agent, history.context(stored.records, stored.number))
         problem = _compare(stored, replayed, history)
         if problem is not None:
             differences.append(problem)
@@ -188,9 +187,9 @@ def _compare(stored: Decision, replayed: Suggestion | str, history: History) -> 
             f"decided after event {stored.last_observation}",
             f"observation {stored.observations} is {last}",
         )
-    if stored.number < len(history.observations) and history.observations[stored.number].index != stored.candidate:
-        measured = history.observations[stored.number].index
-        return Difference(stored.number, f"{said}, but candidate {measured} was measured", again)
+    if stored.number < len(history.outcomes) and history.outcomes[stored.number].index != stored.candidate:
+        tried = history.outcomes[stored.number].index
+        return Difference(stored.number, f"{said}, but candidate {tried} was tried", again)
     return None
 
 

@@ -89,9 +89,9 @@ def databroker_profile(directory: Path | str) -> Path:
     Returns
     -------
     Path
-        The file ``profiles/curio.yml`` in it.
+        The file ``profiles/curio.yml`` in it, from the root on.
     """
-    folder = require_directory(directory)
+    folder = require_directory(directory).resolve()  # Tiled does not find relative ones
     profile = folder / "profiles" / "curio.yml"
     profile.parent.mkdir(exist_ok=True)
     profile.write_text(yaml.safe_dump({"curio": {"direct": _configuration(folder)}}, sort_keys=False))

@@ -13,6 +13,9 @@ that it may hold::
     name = "twin"                        # twin, recorded, epics, … or "package.module:function"
     options = { seed = 3 }               # what that backend takes
 
+    [envelope]                           # tighter limits than the instrument's own
+    amplitude_max = 8.0
+
 Environment variables come before the file: ``CURIO_DATA``, ``CURIO_TILED_URI``, ``CURIO_TILED_API_KEY``,
 ``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the file of a recorded sample.
 """
@@ -29,6 +32,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 FILE = "curio.toml"
 Check = Callable[[str, Mapping[str, Any]], None]
 """Raises ValueError unless there is a backend of this name that takes these options."""
+
+Limits = Callable[[Mapping[str, Any]], Any]
+"""Raises pydantic's ValidationError unless this is an envelope."""
 
 
 class SettingsError(ValueError):
@@ -59,10 +65,11 @@ class Settings(_Table):
     data: Path = Path("curio-data")
     tiled: Tiled | None = None
     backend: Backend = Backend()
+    envelope: dict[str, Any] = Field(default_factory=dict)
 
 
 def load_settings(
-    check: Check, file: str | Path | None = None, environment: Mapping[str, str] | None = None
+    check: Check, limits: Limits, file: str | Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Return the settings from file and environment; nothing is made, nothing connects.
 
@@ -70,6 +77,8 @@ def load_settings(
     ----------
     check : callable
         Looks at name and options of the backend; ``ophyd_devices.registry.check_backend``.
+    limits : callable
+        Validates the envelope; ``ophyd_devices.envelope.Envelope.model_validate``.
     file : path, optional
         Instead of ``CURIO_SETTINGS`` and ``curio.toml``.
     environment : mapping, optional
@@ -93,6 +102,11 @@ def load_settings(
         settings = Settings.model_validate(_merged(content, overrides))
     except ValidationError as error:
         faults = (f"{source(fault['loc'][0])}: {_sentence(fault)}" for fault in error.errors())
+        raise SettingsError("; ".join(faults)) from None
+    try:
+        limits(settings.envelope)
+    except ValidationError as error:
+        faults = (f"{path}: {_sentence({**fault, 'loc': ('envelope', *fault['loc'])})}" for fault in error.errors())
         raise SettingsError("; ".join(faults)) from None
     try:
         check(settings.backend.name, settings.backend.options)
@@ -153,7 +167,7 @@ def _sentence(fault: Any) -> str:
     *tables, key = fault["loc"]
     name = ".".join(str(part) for part in fault["loc"])
     value = "…" if "key" in name else repr(fault["input"])  # an API key belongs into no log
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] == "extra_forbidden" and tables[:1] != ["envelope"]:
         table: dict[str, type[_Table]] = {"tiled": Tiled, "backend": Backend}
         known = (table[tables[0]] if tables else Settings).model_fields
         return f"there is no setting {name} (= {value}); known are {', '.join(known)}"

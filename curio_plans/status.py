@@ -1,8 +1,12 @@
 """A Bluesky status for work that runs in a thread."""
 
+import queue
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 
 class FutureStatus:
@@ -46,3 +50,42 @@ class FutureStatus:
     def add_callback(self, callback: Callable[[Any], None]) -> None:
         """Call ``callback(status)`` when the work has ended; at once if it has."""
         self._future.add_done_callback(lambda _: callback(self))
+
+
+class Worker:
+    """A daemon thread that does one piece of work after the other; an interpreter that ends does not wait for it."""
+
+    def __init__(self, name: str) -> None:
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Do `work` after all that was submitted before."""
+        future: Future[T] = Future()
+        self._work.put((future, work))
+        return future
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing; what was submitted and not begun is cancelled."""
+        while not self._work.empty():
+            if (entry := self._work.get()) is not None:
+                entry[0].cancel()
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (entry := self._work.get()) is not None:
+            future, work = entry
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001  whatever it raises belongs to the future
+                future.set_exception(error)
+
+
+def in_thread(work: Callable[[], Any], name: str) -> FutureStatus:
+    """Do `work` in a daemon thread of its own; the status follows it."""
+    worker = Worker(name)
+    status = FutureStatus(worker.submit(work))
+    status.add_callback(lambda _: worker.close())
+    return status

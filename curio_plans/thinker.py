@@ -5,20 +5,20 @@ starts the decision of that number and returns a Status. It is idempotent: asked
 plan looks ahead, or because the RunEngine repeats messages after a pause – it returns the thought it already has.
 """
 
+import functools
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Context, Question, Record, Report, Suggestion
-from curio_plans.documents import CANDIDATE, DECISION, MAP, History
-from curio_plans.status import FutureStatus
-
-Readings = dict[str, dict[str, Any]]
+from agents.protocols import Agent, Answer, Context, Question, Record, Report, Suggestion
+from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
+from curio_plans.notes import Readings
+from curio_plans.status import FutureStatus, Worker
 
 
 class ThinkingError(RuntimeError):
@@ -27,10 +27,12 @@ class ThinkingError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Thought:
-    """What came out of thinking once."""
+    """What came out of thinking once: a suggestion, or a question that comes before it."""
 
     suggestion: Suggestion | None
+    question: Question | None
     report: Report
+    records: int
     observations: int
     last_observation: str
     map_mse: float
@@ -58,11 +60,10 @@ class Thinker:
     def __init__(self, agent: Agent, budget: int) -> None:
         self.agent = agent
         self.history = History()
-        self.candidate = Candidate(self.history)
         self.maps = Maps(self)
         self._budget = budget
         self._ingested = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Worker | None = None
         self._thoughts: dict[int, Future[Thought]] = {}
         self._number = -1
 
@@ -72,13 +73,13 @@ class Thinker:
 
     def stage(self) -> list[Any]:
         """Start the thinking thread."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="thinking")
+        self._thread = Worker("thinking")
         return [self]
 
     def unstage(self) -> list[Any]:
         """End the thinking thread; a thought that is under way is not waited for."""
         if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.close()
             self._thread = None
         return [self]
 
@@ -88,23 +89,38 @@ class Thinker:
             raise ValueError(f"{self.name}: expected a decision number 0 … {self._budget - 1}, got {number}")
 
     def set(self, number: int) -> FutureStatus:
-        """Start thinking about decision `number` with everything observed so far, unless that has begun already."""
+        """Start thinking about decision `number` with everything observed so far, unless that has begun already.
+
+        A thought that ended in a question is thought again when the answer has come.
+        """
         self.check_value(number)
         self._number = number
-        if number not in self._thoughts:
+        answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
+        if number not in self._thoughts or (answered and self.question is not None):
             self._remember(number, self.think(decide=True))
         return FutureStatus(self._thoughts[number])
+
+    @property
+    def question(self) -> Question | None:
+        """What the agent asked in place of the decision asked for last; None if nothing, or while it thinks."""
+        thought = self._thoughts.get(self._number)
+        return thought.result().question if thought is not None and thought.done() and not thought.exception() else None
 
     def think(self, *, decide: bool) -> "Future[Thought]":
         """Ingest what is new, believe and perhaps decide; in the thinking thread."""
         if self._thread is None:
             raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
-        records = tuple(self.history.records[self._ingested :])
-        self._ingested = len(self.history.records)
+        new = tuple(self.history.records[self._ingested :])
+        records = self._ingested = len(self.history.records)
         measured = [observation.index for observation in self.history.observations]
         last = self.history.observation_uids[-1] if measured else ""
-        context = self.history.context(len(measured), len(self.history.decisions))
-        return self._thread.submit(self._think, records, context, measured, last, decide)
+        context = self.history.context(records, len(self.history.decisions))
+        return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
+
+    def predicted_error(self) -> NDArray[np.float32] | None:
+        """Return the error that the agent expected over the pool at its last decision, if it has such a map."""
+        thought = self._thoughts.get(self._number)
+        return None if thought is None or not thought.done() else thought.result().report.maps.get("predicted_error")
 
     @property
     def thought(self) -> Thought:
@@ -125,6 +141,7 @@ class Thinker:
             "phase": suggestion.phase,
             "score": float(suggestion.score),
             **{f"part_{name}": float(suggestion.parts.get(name, np.nan)) for name in self.agent.parts},
+            "records": thought.records,
             "observations": thought.observations,
             "last_observation": thought.last_observation,
             "think_time": thought.seconds,
@@ -144,6 +161,7 @@ class Thinker:
             "phase": text,
             "score": number,
             **{f"part_{name}": number for name in self.agent.parts},
+            "records": integer,
             "observations": integer,
             "last_observation": text,
             "think_time": number,
@@ -151,7 +169,7 @@ class Thinker:
             "map_mse": number,
             "unmeasured_mse": number,
         }
-        units = {"x": "nm", "y": "nm", "think_time": "s"}
+        units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
         for name, (dtype, dtype_numpy) in kinds.items():
             key: dict[str, Any] = {"source": f"agent:{name}", "dtype": dtype, "shape": []}
@@ -161,25 +179,38 @@ class Thinker:
         return keys
 
     @property
+    def spectrum_unit(self) -> str:
+        """Unit of the spectra and of their predictions; empty where it is not known yet."""
+        keys = {**self.history.data_keys.get(REFERENCE, {}), **self.history.data_keys.get(POINT, {})}
+        names = (f"{self.history.microscope}_{part}" for part in ("spectrometer_spectrum", "reference_spectra"))
+        return next((str(keys[name].get("units", "")) for name in names if name in keys), "")
+
+    @property
+    def mse_unit(self) -> str:
+        """Unit of a mean squared error of spectra."""
+        return f"({self.spectrum_unit})²" if self.spectrum_unit else ""
+
+    @property
     def hints(self) -> dict[str, Any]:
         """Return what to show of a decision."""
         return {"fields": [f"{self.name}_score"]}
 
     def _think(
-        self, records: tuple[Record, ...], context: Context, measured: list[int], last: str, decide: bool
+        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, *, decide: bool
     ) -> Thought:
         started = time.perf_counter()
-        self.agent.ingest(*records)
-        suggestion = None
+        self.agent.ingest(*new)
+        suggestion = question = None
         if decide:
-            suggestions = self.agent.suggest(1, context)
-            if isinstance(suggestions, Question):
-                raise ThinkingError(f"the agent asks: {suggestions.text!r}, and this plan has nobody to answer")
-            suggestion = suggestions[0]
+            answer = self.agent.suggest(1, context)
+            if isinstance(answer, Question):
+                question = answer
+            else:
+                suggestion = answer[0]
         report = self.agent.report(context)
         seconds = time.perf_counter() - started
         errors = map_errors(report.prediction, self.history.reference, measured)
-        return Thought(suggestion, report, len(measured), last, *errors, seconds, time.time())
+        return Thought(suggestion, question, report, records, len(measured), last, *errors, seconds, time.time())
 
     def _remember(self, number: int, thought: "Future[Thought]") -> None:
         self._thoughts[number] = thought
@@ -224,9 +255,12 @@ class Maps:
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return the data keys; the pool and the spectra give the shapes."""
+        unit, squared = self.parent.spectrum_unit, self.parent.mse_unit
+        units = {"prediction": unit, "mse": squared, "unmeasured_mse": squared}
 
         def key(name: str, dtype: str, dtype_numpy: str, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-            return {"source": f"agent:{name}", "dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            form = {"dtype": dtype, "dtype_numpy": dtype_numpy, "shape": list(shape)}
+            return {"source": f"agent:{name}", "units": units.get(name, ""), **form}
 
         arrays = self._arrays(self._thought.report)
         keys = {
@@ -252,38 +286,6 @@ class Maps:
         if report.prediction is not None:
             arrays["prediction"] = np.asarray(report.prediction, np.float32)
         return arrays
-
-
-class Candidate:
-    """Which candidate of the pool a point belongs to; set by the plan, read with the spectrum."""
-
-    name = CANDIDATE
-    parent = None
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self._index = -1
-        self._timestamp = 0.0
-
-    def check_value(self, index: int) -> None:
-        """Raise ValueError if the pool has no such candidate."""
-        pool = self._history.pool
-        if index < 0 or (pool is not None and index >= len(pool)):
-            raise ValueError(f"{self.name}: expected an index into the pool, got {index}")
-
-    def set(self, index: int) -> FutureStatus:
-        """Say which candidate is measured next."""
-        self.check_value(index)
-        self._index, self._timestamp = int(index), time.time()
-        return FutureStatus.finished()
-
-    def read(self) -> Readings:
-        """Return the index."""
-        return {self.name: {"value": self._index, "timestamp": self._timestamp}}
-
-    def describe(self) -> dict[str, dict[str, Any]]:
-        """Return the data key."""
-        return {self.name: {"source": "plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}}
 
 
 def map_errors(

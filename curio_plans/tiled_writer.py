@@ -23,7 +23,7 @@ _BUILTIN: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "
 _NEVER = 1_000_000_000
 """A batch size that is not reached: this module decides when to write."""
 
-_TICK, _QUIET = 0.1, 2.0
+_TICK, _QUIET = 0.1, 5.0
 """Seconds between looks at a writer one waits for, and seconds until the user is told."""
 
 

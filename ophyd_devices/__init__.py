@@ -2,5 +2,7 @@
 
 from ophyd_devices.afm import AFM
 from ophyd_devices.backend import AfmBackend
+from ophyd_devices.dose import DoseLog
+from ophyd_devices.envelope import Envelope, EnvelopeError
 
-__all__ = ["AFM", "AfmBackend"]
+__all__ = ["AFM", "AfmBackend", "DoseLog", "Envelope", "EnvelopeError"]

@@ -1,5 +1,7 @@
 """The atomic force microscope: scanner, tip, imager and spectrometer under one name."""
 
+import logging
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +10,18 @@ from ophyd import Device, Kind
 from ophyd.device import Staged
 
 from ophyd_devices.backend import AfmBackend
+from ophyd_devices.dose import DoseLog
+from ophyd_devices.envelope import Envelope
+from ophyd_devices.guard import Guard
 from ophyd_devices.imager import Imager
 from ophyd_devices.link import Link
 from ophyd_devices.reference import Reference
 from ophyd_devices.scanner import Scanner
+from ophyd_devices.signals import TypedSignal
 from ophyd_devices.spectrometer import Spectrometer
 from ophyd_devices.tip import Tip
+
+logger = logging.getLogger(__name__)
 
 
 class AFM(Device):
@@ -25,6 +33,20 @@ class AFM(Device):
         The controller: the twin, a recorded sample, or a vendor's interface.
     name : str
         Prefix of every data key.
+    envelope : Envelope, optional
+        What the instrument may be asked to do; by default all that it can.
+    doses : DoseLog, optional
+        What tip and sample have borne before; with a file it outlives the session.
+
+    Raises
+    ------
+    ValueError
+        If the envelope allows what the controller cannot do.
+
+    Attributes
+    ----------
+    backend : Guard
+        The controller behind its envelope.
 
     Examples
     --------
@@ -41,10 +63,24 @@ class AFM(Device):
     spectrometer = Cpt(Spectrometer, "")
     reference = Cpt(Reference, "", kind=Kind.omitted)
 
-    def __init__(self, backend: AfmBackend, *, name: str = "afm", **kwargs: Any) -> None:
-        self.backend = backend
-        self.link = Link(backend, name)
+    envelope = Cpt(
+        TypedSignal, dtype="U", value="", writable=False, kind=Kind.config, doc="The safety envelope, as JSON."
+    )
+
+    def __init__(
+        self,
+        backend: AfmBackend,
+        *,
+        name: str = "afm",
+        envelope: Envelope | None = None,
+        doses: DoseLog | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.backend = Guard(backend, envelope or Envelope(), doses or DoseLog())
+        self.link = Link(self.backend, name)
         super().__init__("", name=name, **kwargs)
+        self.envelope.publish(self.backend.envelope.model_dump_json())
+        self._leave = weakref.finalize(self, _leave, self.link)
 
     @property
     def baseline(self) -> list[Any]:
@@ -66,8 +102,19 @@ class AFM(Device):
         """Return JSON-able facts about sample and instrument, for the start document."""
         return self.backend.describe()
 
+    def replace_sample(self) -> None:
+        """Say that a new sample, or a new region of it, is under the tip: no place has borne a spectrum yet."""
+        self.backend.doses.replace_sample()
+
     def close(self) -> None:
-        """Withdraw the tip and release the controller."""
-        self.tip.stop().wait()
-        self.link.close()
-        self.backend.close()
+        """Withdraw the tip and release the controller. It also happens at the end of the process."""
+        if self._leave.detach() is not None:
+            self.link.close()
+
+
+def _leave(link: Link) -> None:
+    """Close the link at the end of the process, where nobody is left to catch what a dead controller raises."""
+    try:
+        link.close()
+    except Exception as error:  # noqa: BLE001
+        logger.warning("the controller could not be released: %s; look where the tip is", error)

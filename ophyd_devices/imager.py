@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from ophyd import Component as Cpt
-from ophyd import Device, Kind
-from ophyd.utils import LimitError
+from ophyd import Kind
 
-from ophyd_devices.link import Link, WatchableStatus
+from ophyd_devices.backend import Area
+from ophyd_devices.link import WatchableStatus
+from ophyd_devices.measuring import Measuring
 from ophyd_devices.signals import TypedSignal
 
 
@@ -16,24 +17,22 @@ class AreaSignal(TypedSignal):
     """The imaged area (x_min, x_max, y_min, y_max) in nm."""
 
     def check_value(self, value: ArrayLike) -> None:
-        """Raise unless `value` is an area with positive sides inside the scan range.
+        """Raise unless `value` is an area with positive sides that the tip may scan.
 
         Raises
         ------
         ValueError
             If it is not four finite numbers, or a side is not positive, or another area was asked for where the
             instrument can only image its whole range.
-        LimitError
-            If it reaches outside the scan range.
+        EnvelopeError
+            If it reaches outside the scan range or too near to a forbidden zone.
         """
         super().check_value(value)
         x_min, x_max, y_min, y_max = np.asarray(value, dtype=float)
         info = self.parent.info
         if x_max <= x_min or y_max <= y_min:
             raise ValueError(f"{self.name}: expected x_min < x_max and y_min < y_max, got {value!r}")
-        low_x, high_x, low_y, high_y = info.scan_range
-        if x_min < low_x or x_max > high_x or y_min < low_y or y_max > high_y:
-            raise LimitError(f"{self.name}: {value!r} reaches outside the scan range {info.scan_range} nm")
+        self.parent.check_area((float(x_min), float(x_max), float(y_min), float(y_max)))
         if info.fixed_frame and not np.array_equal((x_min, x_max, y_min, y_max), info.scan_range):
             raise ValueError(f"{self.name}: this instrument only images its whole range {info.scan_range} nm")
 
@@ -49,7 +48,7 @@ class PixelsSignal(TypedSignal):
             raise ValueError(f"{self.name}: this instrument only takes frames of {info.pixels} px, got {value!r}")
 
 
-class Imager(Device):
+class Imager(Measuring):
     """Takes frames (C, ny, nx); row 0 lies at y_min, column 0 at x_min.
 
     ``trigger()`` returns a status that reports the lines done, so the RunEngine's progress bar shows the raster.
@@ -66,40 +65,59 @@ class Imager(Device):
     time = Cpt(TypedSignal, units="s", writable=False, kind=Kind.normal, doc="Instrument time at the end of the frame.")
     area = Cpt(AreaSignal, value=np.zeros(4), fixed=True, units="nm", kind=Kind.config)
     pixels = Cpt(PixelsSignal, dtype="<i8", value=[1, 1], fixed=True, units="px", limits=(2, 4096), kind=Kind.config)
+    timeout = Cpt(
+        TypedSignal, value=3600.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
+        doc="A frame is given up so long after the time its lines take; some modes take longer than that.",
+    )  # fmt: skip
     line_rate = Cpt(TypedSignal, value=1.0, units="Hz", limits=(0.01, 100.0), kind=Kind.config)
     channels = Cpt(TypedSignal, dtype="U", value=["z"], writable=False, kind=Kind.config)
     channel_units = Cpt(TypedSignal, dtype="U", value=["nm"], writable=False, kind=Kind.config)
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
-        self._link: Link = self.parent.link
         self.info = self._link.backend.info
         self.channels.publish([channel.name for channel in self.info.channels])
         self.channel_units.publish([channel.unit for channel in self.info.channels])
-        self.area.put(self.info.scan_range)
-        self.pixels.on_put = self._reshape
+        self.check_area = self._link.backend.check_area
+        self.area.publish(self.info.scan_range)  # a forbidden zone may lie in it: then an area has to be chosen
+        self.pixels.on_put = self._blank
         self.pixels.put(self.info.pixels)
 
     def trigger(self) -> WatchableStatus:
-        """Take one frame; the status fails if the tip is not engaged or the frame is not what was asked for."""
+        """Take one frame; the status fails if the tip is not engaged or the frame is not what was asked for.
+
+        Raises
+        ------
+        EnvelopeError
+            Like :meth:`check`.
+        """
+        self.check()
         backend = self._link.backend
-        x_min, x_max, y_min, y_max = (float(edge) for edge in self.area.get())
+        area = self._area()
         ny, nx = (int(number) for number in self.pixels.get())
+        line_rate = float(self.line_rate.get())
         shape = (len(self.info.channels), ny, nx)
         status = WatchableStatus(self, unit="lines")
 
         def image() -> None:
-            frame = np.asarray(
-                backend.frame((x_min, x_max, y_min, y_max), (ny, nx), self.line_rate.get(), status.progress)
-            )
+            frame = np.asarray(backend.frame(area, (ny, nx), line_rate, status.progress))
             if frame.shape != shape:
                 raise ValueError(f"{self.name}: expected a frame of shape {shape}, the instrument sent {frame.shape}")
             self.frame.publish(frame)
             self.time.publish(backend.time())
 
-        self._link.submit(status, image)
+        self._measure(status, image, ny / line_rate)
         return status
 
-    def _reshape(self) -> None:
+    def check(self) -> None:
+        """Raise EnvelopeError if the tip may not scan the area that is set; a plan asks before anything moves."""
+        self.check_area(self._area())
+
+    def _area(self) -> Area:
+        x_min, x_max, y_min, y_max = (float(edge) for edge in self.area.get())
+        return x_min, x_max, y_min, y_max
+
+    def _blank(self) -> None:
         ny, nx = self.pixels.get()
         self.frame.publish(np.full((len(self.info.channels), ny, nx), np.nan, np.float32))
+        self.time.publish(np.nan)

@@ -7,8 +7,9 @@ import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, DeviceStatus, Kind
 from ophyd.positioner import PositionerBase
-from ophyd.utils import LimitError
 
+from ophyd_devices.backend import BackendError
+from ophyd_devices.envelope import EnvelopeError
 from ophyd_devices.link import Link
 from ophyd_devices.signals import TypedSignal
 
@@ -41,7 +42,7 @@ class Axis(Device, PositionerBase):
         return float(self.readback.get())
 
     def check_value(self, value: float) -> None:
-        """Raise LimitError if `value` is outside the scan range, ValueError if it is not a finite number."""
+        """Raise EnvelopeError if the tip may not be there, ValueError if `value` is not a finite number."""
         target = list(self.parent.setpoint)
         target[self._axis] = value
         self.parent.check_value(target)
@@ -67,13 +68,22 @@ class Axis(Device, PositionerBase):
 class Scanner(Device):
     """The scanner: ``set((x, y))`` moves in a straight line, ``x`` and ``y`` are positioners of their own.
 
-    Positions are checked against the scan range of the backend before anything moves.
+    Positions are checked against the envelope before anything moves. Where the tip is engaged and must not be dragged
+    over the surface all the way, it is withdrawn first and stays so: a plan engages again where it has arrived.
     """
 
     x = Cpt(Axis, "", axis=0, labels={"motors"})
     y = Cpt(Axis, "", axis=1, labels={"motors"})
     velocity = Cpt(TypedSignal, value=2000.0, units="nm/s", limits=(1.0, 1e6), kind=Kind.config)
     settle = Cpt(TypedSignal, value=0.01, units="s", limits=(0.0, 60.0), kind=Kind.config)
+    tolerance = Cpt(
+        TypedSignal, value=20.0, units="nm", limits=(0.0, 1e6), kind=Kind.config,
+        doc="A move that ends farther from its target has failed.",
+    )  # fmt: skip
+    timeout = Cpt(
+        TypedSignal, value=60.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
+        doc="A move is given up so long after its expected end.",
+    )  # fmt: skip
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
@@ -102,15 +112,13 @@ class Scanner(Device):
         ------
         ValueError
             If it is not a pair of finite numbers.
-        LimitError
-            If it is outside the scan range.
+        EnvelopeError
+            If it is outside the scan range or too near to a forbidden zone.
         """
         target = np.asarray(list(value), dtype=float)
         if target.shape != (2,) or not np.isfinite(target).all():
             raise ValueError(f"{self.name}: expected a finite position (x, y) in nm, got {value}")
-        for axis, number, (low, high) in zip("xy", target, self.scan_range, strict=True):
-            if not low <= number <= high:
-                raise LimitError(f"{self.name}: {axis} = {number:g} nm is outside {low:g} … {high:g} nm; nothing moved")
+        self._link.backend.check_place(float(target[0]), float(target[1]))
 
     def set(self, value: Iterable[float]) -> DeviceStatus:
         """Start moving to (x, y) in nm; raises like :meth:`check_value` before anything moves."""
@@ -119,18 +127,32 @@ class Scanner(Device):
         x, y = (float(number) for number in value)
         self._aim((x, y))
         velocity, settle, backend = self.velocity.get(), self.settle.get(), self._link.backend
+        tolerance = self.tolerance.get()
+        # From corner to corner: the move starts where the commands before it will have led.
+        expected = float(np.hypot(*(np.ptp(limits) for limits in self.scan_range))) / velocity + settle
 
         def move() -> None:
             try:
+                if backend.in_contact():
+                    try:
+                        backend.check_contact_move(x, y)
+                    except EnvelopeError:
+                        backend.withdraw()
                 backend.move(x, y, velocity, settle)
+                there = backend.position()
+                if np.hypot(there[0] - x, there[1] - y) > tolerance:
+                    raise BackendError(
+                        f"{self.name}: asked for ({x:g}, {y:g}) nm, arrived at ({there[0]:g}, {there[1]:g}) nm, more "
+                        f"than {tolerance:g} nm away; is the scanner stuck?"
+                    )
             finally:
                 self._publish(*backend.position())
 
-        return self._link.submit(DeviceStatus(self), move)
+        return self._link.submit(DeviceStatus(self), move, timeout=expected + self.timeout.get())
 
-    def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  the signature is Bluesky's
-        """End the running action of the instrument; the scanner stays where it is."""
-        self._link.interrupt()
+    def stop(self, *, success: bool = False) -> None:
+        """End the running action of the instrument, well if `success`; the scanner stays where it is."""
+        self._link.interrupt(success=success)
 
     def _aim(self, target: tuple[float, float]) -> None:
         self.x.setpoint.publish(target[0])

@@ -1,13 +1,14 @@
 """The spectrometer: one spectrum at the present position; for a ferroelectric, a hysteresis loop."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ophyd import Component as Cpt
-from ophyd import Device, DeviceStatus, Kind
+from ophyd import DeviceStatus, Kind
 
-from ophyd_devices.link import Link
+from ophyd_devices.measuring import Measuring
 from ophyd_devices.signals import TypedSignal
 
 
@@ -43,7 +44,7 @@ class StepsSignal(TypedSignal):
             raise ValueError(f"{self.name}: expected a multiple of 4, so that the waveform reaches ±A; got {value}")
 
 
-class Spectrometer(Device):
+class Spectrometer(Measuring):
     """Takes one spectrum (K,) at the present position.
 
     ``spectrum`` is what agents learn from: the off-field loop where the instrument measures hysteresis. ``on_field``
@@ -72,7 +73,6 @@ class Spectrometer(Device):
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
-        self._link: Link = self.parent.link
         info = self._link.backend.info
         kind = info.spectroscopy
         self.axis_name.publish(kind.axis_name)
@@ -93,7 +93,16 @@ class Spectrometer(Device):
             self._set_axis(kind.axis)
 
     def trigger(self) -> DeviceStatus:
-        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis."""
+        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis.
+
+        It fails, too, if tip or sample have borne their dose.
+
+        Raises
+        ------
+        EnvelopeError
+            If the waveform is outside the envelope.
+        """
+        self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
         backend, axis, dwell = self._link.backend, self.axis.get(), self.dwell.get()
         full_scale = backend.info.spectroscopy.full_scale
 
@@ -113,15 +122,31 @@ class Spectrometer(Device):
             self.saturated.publish(saturation(spectrum, full_scale))
             self.time.publish(backend.time())
 
-        return self._link.submit(DeviceStatus(self), measure)
+        return self._measure(DeviceStatus(self), measure, 2 * len(axis) * dwell)
+
+    def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
+        """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other; a plan asks beforehand.
+
+        Raises
+        ------
+        EnvelopeError
+            If waveform, a place, or the dose that would have come together is outside the envelope.
+        """
+        self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
+        self._link.backend.check_doses(places)
 
     def _shape(self) -> None:
         self._set_axis(triangle(self.amplitude.get(), self.steps_per_cycle.get(), self.cycles.get()))
 
     def _set_axis(self, axis: NDArray[np.float64]) -> None:
         self.axis.publish(axis)
+        self._blank()
+
+    def _blank(self) -> None:
         for signal in (self.spectrum, self.on_field):
-            signal.publish(np.full(len(axis), np.nan))
+            signal.publish(np.full(len(self.axis.get()), np.nan))
+        for signal in (self.height, self.snr, self.resonance, self.saturated, self.time):
+            signal.publish(np.nan)
 
 
 def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
@@ -137,9 +162,10 @@ def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        0 for a constant spectrum, or where there are fewer than 3 steps; infinite where there is no noise.
+        0 for a constant spectrum, or where there are fewer than 3 steps or a value is not finite; infinite where there
+        is no noise.
     """
-    if len(spectrum) < 3 or np.ptp(spectrum) == 0:
+    if len(spectrum) < 3 or not np.isfinite(spectrum).all() or np.ptp(spectrum) == 0:
         return 0.0
     noise = 1.4826 * float(np.median(np.abs(np.diff(spectrum, n=2)))) / np.sqrt(6)
     return float(np.std(spectrum)) / noise if noise > 0 else float("inf")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
-from agents.protocols import Pool, RecordError, Report, Suggestion
+from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 
@@ -25,12 +25,15 @@ class Wanderer:
         self.config = {"agent": "wanderer", "seed": 0, "initial": 0, **config}
         self.pool = None
         self.measured = []
+        self.excluded = []
         self.spectra = []
 
     def ingest(self, *records):
         for record in records:
             if isinstance(record, Pool):
                 self.pool = record
+            elif isinstance(record, Exclusion):
+                self.excluded.append(record.index)
             elif not np.isfinite(record.spectrum).all():
                 raise RecordError("expected a finite spectrum")
             else:
@@ -38,7 +41,7 @@ class Wanderer:
                 self.spectra.append(record.spectrum)
 
     def suggest(self, n=1, context=None):
-        free = np.setdiff1d(np.arange(len(self.pool)), [*self.measured, *context.pending])
+        free = np.setdiff1d(np.arange(len(self.pool)), [*self.measured, *self.excluded, *context.pending])
         choice = np.random.default_rng([self.config["seed"], len(self.measured)]).choice(free, n, replace=False)
         phase = "initial" if len(self.measured) < self.config["initial"] else "wandering"
         # The score depends on every spectrum seen, so that a replay notices one that was changed.

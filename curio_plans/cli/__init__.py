@@ -3,7 +3,7 @@
 One module for each topic; each registers its commands with the `app` of :mod:`curio_plans.cli.common`.
 """
 
-from curio_plans.cli import instrument, measure, runs
+from curio_plans.cli import export, instrument, measure, runs
 from curio_plans.cli.common import app
 
-__all__ = ["app", "instrument", "measure", "runs"]
+__all__ = ["app", "export", "instrument", "measure", "runs"]

@@ -1,7 +1,6 @@
 """What all commands share: the application, consoles, options, errors in one line, opening a storage."""
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from curio_plans.cli.metadata import value
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +45,8 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     def told(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
+        except (KeyError, IndexError):
+            raise  # ours, not the user's
         except (ValueError, LookupError, OSError) as error:
             errors.print(
                 f"[bold red]error:[/] {type(error).__name__}: " if not str(error) else "[bold red]error:[/] ", end=""
@@ -54,23 +57,20 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
-def named_values(pairs: list[str]) -> dict[str, Any]:
-    """Return the options given as ``name=value``; a value that is JSON counts as such, any other as text.
+def named_values(option: str, pairs: list[str] | None) -> dict[str, Any]:
+    """Return the values of a repeatable option ``name=value``; one that is JSON counts as such, any other as text.
 
     Raises
     ------
     ValueError
         If one has no ``=``.
     """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, found, value = pair.partition("=")
+    values = {}
+    for pair in pairs or []:
+        name, found, text = pair.partition("=")
         if not found:
-            raise ValueError(f"expected --option name=value, got {pair!r}")
-        try:
-            values[name] = json.loads(value)
-        except json.JSONDecodeError:
-            values[name] = value
+            raise ValueError(f"expected {option} name=value, got {pair!r}")
+        values[name] = value(text)
     return values
 
 

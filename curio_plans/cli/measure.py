@@ -1,9 +1,13 @@
 """Commands that measure: run; and agents, those who can decide."""
 
+import functools
+import logging
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.prompt import Prompt
 from rich.table import Table
 
 from curio_plans.cli.common import (
@@ -19,6 +23,7 @@ from curio_plans.cli.common import (
     report_run,
     tell_errors,
 )
+from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata
 
 
 @app.command()
@@ -37,6 +42,11 @@ def run(
     extent: Annotated[
         float | None, typer.Option(help="Width in nm of a sample file that has no extent_nm; else 1 px counts as 1 nm.")
     ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(help="Array of the sample file that is the spectral axis.", show_default="axis, else the steps"),
+    ] = None,
+    axis_unit: Annotated[str | None, typer.Option(help="Its unit, where the file does not tell.")] = None,
     agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "paper-latent",
     points: Annotated[int, typer.Option(help="Spectra in total, initial ones included.")] = 100,
     initial: Annotated[
@@ -57,10 +67,29 @@ def run(
             "--option", "-o", help="An option of the agent, name=value; repeat it for more.", metavar="NAME=VALUE"
         ),
     ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a good spectrum is and what to do with a bad one, e.g. min_snr=3 or policy=skip; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="When to image again and correct the drift, e.g. every_points=10 or every_minutes=5; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     lookahead: Annotated[
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
     real_time: Annotated[bool, typer.Option(help="Let simulated actions take their real time.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every step with its time; nothing moves and nothing is kept.")
+    ] = False,
+    experiment: ExperimentFile = None,
+    md: Metadata = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -81,28 +110,41 @@ def run(
     from ophyd_devices.registry import make_backend
 
     config = configure(agent, **_agent_options(agent, seed, initial, option or []))
+    metadata = read_metadata(experiment, md or [])
+    envelope = None
     if settings is not None:
         if sample is not None or real_time:
             raise ValueError("--settings names the instrument; leave out --sample and --real-time")
-        backend, data, tiled, api_key = _from_settings(settings, data, tiled, api_key)
+        backend, envelope, data, tiled, api_key = _from_settings(settings, data, tiled, api_key)
     elif sample is None:
-        if extent is not None:
-            raise ValueError("--extent belongs to a measured sample; give --sample as well, or leave it out")
+        if (extent, axis, axis_unit) != (None, None, None):
+            raise ValueError(
+                "--extent and --axis belong to a measured sample; give --sample as well, or leave them out"
+            )
         backend = make_backend("twin", seed=seed, real_time=real_time)
     else:
-        backend = make_backend("recorded", path=sample, extent_nm=extent, real_time=real_time)
-    afm = AFM(backend, name="afm")
+        backend = make_backend(
+            "recorded", path=sample, extent_nm=extent, axis=axis, axis_unit=axis_unit, real_time=real_time
+        )
+    afm = AFM(backend, name="afm", envelope=envelope)
     try:
         if pixels is not None or (sample is None and settings is None):
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        if "assumed" in str(backend.describe().get("sample", {}).get("extent_source", "")):
+        origin = backend.describe().get("sample", {})
+        if "assumed" in str(origin.get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
+        if origin.get("possible_axes"):
+            console.print(f"[yellow]the sample file has no axis; use --axis {'|'.join(origin['possible_axes'])}?[/]")
         arguments = {
             "agent": config, "points": points, "build": build,
-            "window": window, "stride": stride, "lookahead": lookahead,
+            "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
+            "quality": named_values("--quality", quality), "drift": named_values("--drift", drift) or None,
         }  # fmt: skip
-        _measure(afm, arguments, data, tiled, api_key, figure)
+        if dry_run:
+            _rehearse(afm, arguments)
+        else:
+            _measure(afm, arguments, data, tiled, api_key, figure)
     finally:
         afm.close()
 
@@ -110,25 +152,28 @@ def run(
 @app.command()
 def agents() -> None:
     """List the agents that can decide, with their options."""
-    from agents.registry import configure, known_agents
+    from agents.registry import known_agents, options
 
     table = Table("agent", "options and their defaults", box=None)
     for name in known_agents():
-        config = {key: value for key, value in configure(name).items() if key != "agent"}
-        table.add_row(name, ", ".join(f"{key}={value}" for key, value in config.items()))
+        table.add_row(name, ", ".join(f"{key}={value}" for key, value in options(name).items()))
     console.print(table)
 
 
-def _from_settings(file: Path, data: Path, tiled: str | None, api_key: str | None) -> tuple[Any, Path, Any, Any]:
-    """Return backend, data directory, Tiled server and its key; what was given on the command line comes first."""
+def _from_settings(
+    file: Path, data: Path, tiled: str | None, api_key: str | None
+) -> tuple[Any, Any, Path, str | None, str | None]:
+    """Return backend, envelope, data directory, server and key; what the command line says comes first."""
     from curio_plans.settings import load_settings
+    from ophyd_devices.envelope import Envelope
     from ophyd_devices.registry import check_backend
 
-    chosen = load_settings(check_backend, file, {})
+    chosen = load_settings(check_backend, Envelope.model_validate, file, {})
     if chosen.tiled is not None and tiled is None:
         tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
     backend = connect(chosen.backend.name, chosen.backend.options)
-    return backend, chosen.data if data == DATA else data, tiled, api_key
+    envelope = Envelope.model_validate(chosen.envelope)
+    return backend, envelope, chosen.data if data == DATA else data, tiled, api_key
 
 
 def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
@@ -140,49 +185,94 @@ def _agent_options(agent: str, seed: int, initial: int | None, pairs: list[str])
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    return chosen | named_values(pairs)
+    return chosen | named_values("--option", pairs)
 
 
 def _measure(
     afm: Any, arguments: dict[str, Any], data: Path, tiled: str | None, api_key: str | None, figure: bool
 ) -> None:
     from bluesky import RunEngine
+    from bluesky.callbacks.core import make_callback_safe
     from bluesky.preprocessors import SupplementalData
     from bluesky.simulators import check_limits
-    from bluesky.utils import RunEngineInterrupted
 
+    from curio_plans.desk import Desk
+    from curio_plans.interrupt import PauseAtOnce
     from curio_plans.live import LiveView
+    from curio_plans.metadata import normalise
     from curio_plans.persistent import PersistentMetadata
     from curio_plans.plans import curiosity
 
-    engine = RunEngine({})
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what went wrong is told once, in our own words
+    engine = RunEngine({}, context_managers=[PauseAtOnce])
     # Every argument is checked before the first file is made.
     check_limits(curiosity(afm, **arguments))
     with open_storage(data, tiled, api_key) as storage:
         metadata = PersistentMetadata(data / "metadata.db")
-        engine.md, engine.scan_id_source = metadata, metadata.next_scan_id
+        engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
         storage.attach(engine)
         engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
         started: list[str] = []
         engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
-        interrupted = False
+        desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
         with LiveView(console) as view:
-            engine.subscribe(view)
+            engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
             engine.waiting_hook = view.waiting
-            try:
-                engine(curiosity(afm, **arguments))
-            except RunEngineInterrupted:
-                engine.abort("interrupted at the terminal")
-                interrupted = True
-        documents = storage.documents(started[-1])
-        report_run(documents, data / "figures" / f"{started[-1]}.png" if figure else None)
-        _tell_where(started[-1], data, tiled)
+            interrupted = not _finished(engine, curiosity(afm, **arguments, ask=desk.ask), desk, view)
+        if started:
+            if interrupted:
+                console.print("[yellow]interrupted; what was measured is kept[/]")
+            path = data / "figures" / f"{started[-1]}.png" if figure and not interrupted else None
+            report_run(storage.documents(started[-1]), path)
+            _tell_where(started[-1], data, tiled)
         if interrupted:
             raise typer.Exit(130)
 
 
+def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:
+    from bluesky.simulators import check_limits
+
+    from curio_plans.plans import curiosity
+    from curio_plans.rehearsal import rehearse
+
+    check_limits(curiosity(afm, **arguments))
+    steps = rehearse(curiosity(afm, **arguments), afm)
+    for step in steps:
+        console.print(f"{_clock(step.start)}  {step.text}", highlight=False)
+    console.print(
+        f"{_clock(steps[-1].start + steps[-1].duration)}  end – at most, as ways are taken from corner to corner; "
+        "thinking, bad spectra and drift by the clock not counted"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}"
+
+
+def _finished(engine: Any, plan: Any, desk: Any, view: Any) -> bool:
+    """Run a plan and answer its questions; abort it at Ctrl-C. Tell whether it came to its end."""
+    from bluesky.utils import RunEngineInterrupted
+
+    proceed = functools.partial(engine, plan)
+    while True:
+        try:
+            proceed()
+        except RunEngineInterrupted:
+            if desk.question is None:
+                engine.abort("interrupted at the terminal")
+                return False
+            view.pause()
+            desk.answer(Prompt.ask("your answer", choices=list(desk.question.choices), console=console))
+            view.go_on()
+            proceed = engine.resume
+        else:
+            return True
+
+
 def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
-    where = f" --data {data}" if data != DATA else ""
+    where = f" --data {shlex.quote(str(data))}" if data != DATA else ""
     console.print(f"data:   {tiled or data.resolve()}", soft_wrap=True, highlight=False)
     if tiled is None:
         console.print("python: from curio_plans.storage import Storage", highlight=False)

@@ -79,7 +79,15 @@ class Archive:
         if array.dtype.kind not in "iuf":
             raise self.error(f"expected real numbers in {key!r}, got dtype {array.dtype}; convert them")
         with np.errstate(over="ignore"):
-            array = array.astype(dtype)
+            cast = array.astype(dtype)
+        bad = np.argwhere(~np.isfinite(cast) & np.isfinite(array))
+        if len(bad):
+            first = tuple(int(index) for index in bad[0])
+            raise self.error(
+                f"expected numbers in {key!r} that fit into {cast.dtype}, got {array[first]!r} at index {first}; "
+                "choose a smaller unit"
+            )
+        array = cast
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             first = tuple(int(index) for index in bad[0])

@@ -1,15 +1,19 @@
 """The simulated controller: a sample, measurement noise, time that passes, and a tip on or off the surface."""
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ophyd_devices.backend import Area, BackendError, Info, Interrupted, Loop, Progress
 from ophyd_devices.twin.clock import SimulatedClock
+from ophyd_devices.twin.effects import Effects
 from ophyd_devices.twin.sample import Sample
+from ophyd_devices.twin.world import World
 
 SETPOINT_RANGE = (1.0, 200.0)
 """Contact force in nN (usual for PFM cantilevers of 1 … 40 N/m)."""
@@ -22,16 +26,26 @@ WITHDRAW_S = 0.5
 OVERHEAD_S = 0.8
 """Of a spectrum: starting the waveform, transferring the data (engineering guess)."""
 
+Imaging = Literal["single-frequency", "band-excitation", "averaged band-excitation"]
+"""How a frame is taken, which decides how long it takes."""
+PIXEL_S: dict[Imaging, float] = {"band-excitation": 8e-3, "averaged band-excitation": 37e-3}
+"""Time of a pixel of a band-excitation frame in s: a 256² frame takes 9 min, an averaged 32² one 38 s. A
+single-frequency frame has the line rate that it was asked for."""
+
+CALM = Effects()
+
 
 class TwinBackend:
     """An :class:`~ophyd_devices.backend.AfmBackend` that is simulated.
 
-    How long an action takes: a move ``distance / velocity + settle``; a frame ``ny / line_rate``; a spectrum of K steps
-    ``2 · K · dwell + 0.8 s`` (each step is a pulse and a rest); to engage 2 s, to withdraw 0.5 s.
+    How long an action takes: a move ``distance / velocity + settle``; a frame ``ny / line_rate``, or pixels × 8 ms
+    (37 ms averaged) with band excitation; a spectrum of K steps ``2 · K · dwell + 0.8 s`` (each step is a pulse and a
+    rest); to engage 2 s, to withdraw 0.5 s.
 
-    The noise of the n-th completed measurement, frame or spectrum, follows from `seed` and n alone: the same seed and
-    the same commands give the same data, bit for bit. An action that is refused or interrupted does not count, and one
-    that is refused changes nothing. Frames leave the position where it is.
+    Everything – data, time, drift, wear, written domains – follows from `seed` and the completed commands: the same
+    commands given to a fresh twin rebuild this one, bit for bit. An action that is refused or interrupted does not
+    count, and takes no time; only a move that is interrupted in real time counts as far as it got. Frames leave the
+    position where it is.
 
     Parameters
     ----------
@@ -40,17 +54,37 @@ class TwinBackend:
     clock : SimulatedClock
         All time passes through it.
     seed : int
-        Decides the noise.
+        Decides the noise, and what is random in the effects.
+    effects : Effects
+        What else happens to tip, scanner and sample; nothing by default.
+    imaging : str
+        How frames are taken; one of :data:`Imaging`.
+
+    Raises
+    ------
+    ValueError
+        If `imaging` is unknown, or `effects` are asked of a recorded sample.
     """
 
-    def __init__(self, sample: Sample, clock: SimulatedClock, seed: int = 0) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        clock: SimulatedClock,
+        seed: int = 0,
+        effects: Effects = CALM,
+        imaging: Imaging = "single-frequency",
+    ) -> None:
+        if imaging not in get_args(Imaging):
+            raise ValueError(f"expected imaging as one of {', '.join(get_args(Imaging))}, got {imaging!r}")
         self.sample = sample
         self.clock = clock
         self.seed = seed
+        self.effects = effects
+        self.imaging: Imaging = imaging
+        self._world = World(sample, effects, seed)
         x_min, x_max, y_min, y_max = sample.area
         self._position = ((x_min + x_max) / 2, (y_min + y_max) / 2)
         self._setpoint: float | None = None  # None while withdrawn
-        self._measured = 0
         self._stop = threading.Event()
 
     @property
@@ -68,11 +102,13 @@ class TwinBackend:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return JSON-able facts: the sample, the seed of the noise, whether time is real."""
+        """Return JSON-able facts that rebuild it: sample, seed, effects, imaging, whether time is real."""
         return {
             "instrument": "twin",
             "seed": self.seed,
             "real_time": self.clock.real_time,
+            "effects": asdict(self.effects),
+            "imaging": self.imaging,
             "sample": dict(self.sample.describe()),
         }
 
@@ -81,8 +117,12 @@ class TwinBackend:
         return self.clock.now()
 
     def position(self) -> tuple[float, float]:
-        """Return x and y in nm."""
+        """Return x and y in nm, as the scanner's sensors say."""
         return self._position
+
+    def true_position(self) -> tuple[float, float]:
+        """Return where on the sample the tip is, in nm: drift and creep are in it. For tests and evaluation only."""
+        return self._world.true_position(self._position, self.clock.now())
 
     def move(self, x: float, y: float, velocity: float, settle: float) -> None:
         """Move in a straight line; interrupted, the tip stays where it had got to.
@@ -111,6 +151,8 @@ class TwinBackend:
             raise
         finally:
             self._position = (float(target[0]), float(target[1]))
+            if self._position != (start[0], start[1]):
+                self._world.moved((self._position[0] - start[0], self._position[1] - start[1]), self.clock.now())
 
     def engage(self, setpoint: float) -> None:
         """Approach in 2 s; in contact, change the setpoint at once.
@@ -129,7 +171,8 @@ class TwinBackend:
             )
         self._stop.clear()
         if self._setpoint is None:
-            self._wait(ENGAGE_S, "engaging")
+            with self._whole():
+                self._wait(ENGAGE_S, "engaging")
         self._setpoint = float(setpoint)
 
     def withdraw(self) -> None:
@@ -143,8 +186,8 @@ class TwinBackend:
         return self._setpoint is not None
 
     def force(self) -> float:
-        """Return the setpoint in nN; 0 off the surface."""
-        return 0.0 if self._setpoint is None else self._setpoint
+        """Return the measured force in nN, the setpoint and a little noise; 0 off the surface."""
+        return 0.0 if self._setpoint is None else self._world.force(self._setpoint)
 
     def keep_alive(self, seconds: float) -> None:
         """Do nothing: the twin lives and dies with the process that drives it."""
@@ -172,15 +215,17 @@ class TwinBackend:
         _check_positive("ny", ny, "px")
         _check_positive("nx", nx, "px")
         _check_positive("line_rate", line_rate, "Hz")
-        frame = self.sample.frame(area, pixels, self._noise())
+        line_s = nx * PIXEL_S[self.imaging] if self.imaging in PIXEL_S else 1 / line_rate
+        frame, complete = self._world.frame(area, pixels, self._position, self.clock.now(), ny * line_s)
         # About ten reports a second, or 32 a frame where no time is lost by waiting.
-        lines = max(1, round(line_rate / 10)) if self.clock.real_time else -(-ny // 32)
+        lines = max(1, round(0.1 / line_s)) if self.clock.real_time else -(-ny // 32)
         self._stop.clear()
-        for first in range(0, ny, lines):
-            last = min(first + lines, ny)
-            self._wait((last - first) / line_rate, "the frame")
-            progress(last, ny)
-        self._measured += 1
+        with self._whole():
+            for first in range(0, ny, lines):
+                last = min(first + lines, ny)
+                self._wait((last - first) * line_s, "the frame")
+                progress(last, ny)
+        complete()
         return frame
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
@@ -197,14 +242,18 @@ class TwinBackend:
         self._check_contact("a spectrum")
         bias = self._check_bias(bias)
         _check_positive("dwell", dwell, "s")
-        off, on = self.sample.spectra(np.array([self._position]), bias, self._noise())
+        loop, complete = self._world.loop(bias, self._position, self.clock.now())
         self._stop.clear()
-        self._wait(2 * len(bias) * dwell + OVERHEAD_S, "the spectrum")
-        self._measured += 1
-        return Loop(off[0], None if on is None else on[0])
+        with self._whole():
+            self._wait(2 * len(bias) * dwell + OVERHEAD_S, "the spectrum")
+        complete()
+        return loop
 
     def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return what is true: noise-free off-field loops, or the recorded spectra, (N, K).
+
+        They are those of the sample as it was at first, at `positions` on the sample, with a new tip: what a perfect
+        instrument would find on its first visit. Drift, wear and written domains are errors against it.
 
         Raises
         ------
@@ -223,8 +272,15 @@ class TwinBackend:
         """Withdraw."""
         self.withdraw()
 
-    def _noise(self) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self._measured,)))
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Take the time of an action back if it does not complete."""
+        began = self.clock.now()
+        try:
+            yield
+        except BaseException:
+            self.clock.rewind(began)
+            raise
 
     def _wait(self, seconds: float, action: str) -> None:
         if not self.clock.sleep(seconds, self._stop):

@@ -33,3 +33,7 @@ class SimulatedClock:
         elif self.real_time:
             self._now += min(seconds, time.monotonic() - started)
         return undisturbed
+
+    def rewind(self, time: float) -> None:
+        """Take back the time since `time`: an action that did not complete takes none."""
+        self._now = time

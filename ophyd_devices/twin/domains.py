@@ -31,6 +31,12 @@ DEFECT_RADII_NM = (25.0, 32.0, 40.0)
 """Gaussian radii of defects (engineering guess: a little over the tip radius)."""
 DEFECT_HEIGHT_NM = 1.2
 """Height of the bump at a defect (engineering guess)."""
+PARTICLES_PER_UM2 = 3.0
+"""Density of particles on the surface, which only the topography shows (engineering guess: a sample in air)."""
+PARTICLE_NM = 10.0
+"""Gaussian radius of particles (engineering guess: under that of the tip, which broadens them)."""
+PARTICLE_HEIGHT_NM = 4.0
+"""Height of particles (engineering guess)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ class Structure:
     grain : Map
         Height of the grains, mean 0, standard deviation 1.
     topography : Map
-        Height in nm: grains, tilt of the needles, bumps at defects.
+        Height in nm: grains, tilt of the needles, bumps at defects, particles.
     """
 
     orientation: Map
@@ -84,6 +90,7 @@ def grow(extent_nm: tuple[float, float], rng: np.random.Generator) -> Structure:
     in_plane, steps = _needles(rng, shape)
     defect, charge = _defects(rng, shape)
     grain = random_field(rng, shape, GRAIN_NM)
+    particles, _ = _points(rng, shape, PARTICLES_PER_UM2, PARTICLE_NM)
     return Structure(
         orientation=np.tanh(distance / WALL_NM),
         wall=np.exp(-0.5 * (distance / WALL_REACH_NM) ** 2),
@@ -91,7 +98,7 @@ def grow(extent_nm: tuple[float, float], rng: np.random.Generator) -> Structure:
         defect=defect,
         charge=charge,
         grain=grain,
-        topography=GRAIN_HEIGHT_NM * grain + steps + DEFECT_HEIGHT_NM * defect,
+        topography=GRAIN_HEIGHT_NM * grain + steps + DEFECT_HEIGHT_NM * defect + PARTICLE_HEIGHT_NM * particles,
     )
 
 
@@ -136,15 +143,21 @@ def _defects(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Map, Map
     """Return closeness to defects, without and with the sign of their charge."""
     closeness, charge = np.zeros(shape), np.zeros(shape)
     for radius in DEFECT_RADII_NM:
-        points, signs = np.zeros(shape), np.zeros(shape)
-        number = rng.poisson(DEFECTS_PER_UM2 / len(DEFECT_RADII_NM) * points.size * (GRID_NM / 1000) ** 2)
-        rows, columns = rng.integers(shape[0], size=number), rng.integers(shape[1], size=number)
-        np.add.at(points, (rows, columns), 1.0)
-        np.add.at(signs, (rows, columns), rng.choice([-1.0, 1.0], size=number))
-        peak = 2 * np.pi * (radius / GRID_NM) ** 2  # brings the centre of a smoothed point to 1
-        closeness += peak * gaussian_filter(points, radius / GRID_NM)
-        charge += peak * gaussian_filter(signs, radius / GRID_NM)
+        points, signs = _points(rng, shape, DEFECTS_PER_UM2 / len(DEFECT_RADII_NM), radius)
+        closeness += points
+        charge += signs
     return np.clip(closeness, 0, 1), np.clip(charge, -1, 1)
+
+
+def _points(rng: np.random.Generator, shape: tuple[int, int], per_um2: float, radius_nm: float) -> tuple[Map, Map]:
+    """Return Gaussian bumps of height 1 at random points, and the same with random signs."""
+    points, signs = np.zeros(shape), np.zeros(shape)
+    number = rng.poisson(per_um2 * points.size * (GRID_NM / 1000) ** 2)
+    rows, columns = rng.integers(shape[0], size=number), rng.integers(shape[1], size=number)
+    np.add.at(points, (rows, columns), 1.0)
+    np.add.at(signs, (rows, columns), rng.choice([-1.0, 1.0], size=number))
+    peak = 2 * np.pi * (radius_nm / GRID_NM) ** 2  # brings the centre of a smoothed point to 1
+    return peak * gaussian_filter(points, radius_nm / GRID_NM), peak * gaussian_filter(signs, radius_nm / GRID_NM)
 
 
 def _rise(distance_nm: Map, width_nm: float) -> Map:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 HYSTERONS = 64
 """Hysterons a position; the state is resolved to 2/64 (engineering guess: well below the noise of a loop)."""
@@ -9,8 +10,13 @@ HYSTERONS = 64
 STABLE_BIAS = 0.3
 """V below which no hysteron switches, so that zero bias never changes the state (engineering guess)."""
 
+HARD_TAIL = 2.0
+"""How much wider the harder half of the hysterons is spread: a loop switches fast and saturates slowly (chosen by eye
+beside measured loops)."""
+
+_ORDER = np.arange(HYSTERONS)
 # A golden-ratio sequence spreads the hysterons that start up over soft and hard ones alike.
-_RANK = np.argsort(np.argsort(np.arange(HYSTERONS) * 0.6180339887 % 1.0))
+_RANK = np.argsort(np.argsort(_ORDER * 0.6180339887 % 1.0))
 
 
 def remanent_state(
@@ -24,8 +30,9 @@ def remanent_state(
 
     Each position is an ensemble of bistable hysterons, a Preisach model (Preisach, Z. Phys. 94, 277 (1935)) with one
     hardness a hysteron. Hysteron m switches up at ``imprint + c_m`` and down at ``imprint - c_m``, where
-    ``c_m = half_width + spread · ln(q_m / (1 - q_m))`` are the quantiles of a logistic distribution,
-    ``q_m = (m + ½) / M``. The state is the share that is up less the share that is down.
+    ``c_m = half_width + spread · w · ln(q_m / (1 - q_m))`` are the quantiles ``q_m = (m + ½) / M`` of a logistic
+    distribution whose harder half is stretched: w = 2 above the median and 1 below. The
+    state is the share that is up less the share that is down.
 
     Parameters
     ----------
@@ -45,16 +52,65 @@ def remanent_state(
     (N, K) float64
         The state, -1 … 1.
     """
-    quantile = (np.arange(HYSTERONS) + 0.5) / HYSTERONS
-    hardness = half_width[:, None] + spread[:, None] * np.log(quantile / (1 - quantile))  # (N, M)
-    up_at = np.maximum(imprint[:, None] + hardness, STABLE_BIAS)
-    down_at = np.minimum(imprint[:, None] - hardness, -STABLE_BIAS)
-    up = HYSTERONS * (1 + start[:, None]) / 2 >= _RANK + 0.5  # (N, M)
-    share = np.empty((len(imprint), len(bias)))
-    for step, voltage in enumerate(bias):
-        if voltage > 0:
-            up |= up_at <= voltage
-        else:
-            up &= down_at < voltage
-        share[:, step] = np.count_nonzero(up, axis=1)
-    return 2 * share / HYSTERONS - 1
+    up = HYSTERONS * (1 + start[:, None]) / 2 >= _RANK + 0.5  # (N, M), the softest first
+    # A step switches the softest hysterons, all of the share that it reaches.
+    switched = np.floor(HYSTERONS * _reached(bias, imprint, half_width, spread) + 0.5).astype(np.intp)
+    sign = bias > 0
+    count, rows = np.empty(switched.shape), np.arange(len(up))[:, None]
+    turns = np.flatnonzero(sign[1:] != sign[:-1]) + 1
+    for first, last in zip([0, *turns], [*turns, len(bias)], strict=True):
+        # While the bias keeps its sign, the first hysterons of the largest step so far agree, the others stay.
+        agree = np.maximum.accumulate(switched[:, first:last], axis=1)
+        harder = np.zeros((len(up), HYSTERONS + 1), dtype=np.intp)
+        np.cumsum(up[:, ::-1], axis=1, out=harder[:, 1:])  # how many of the last 0, 1, … M are up
+        count[:, first:last] = harder[rows, HYSTERONS - agree] + agree * sign[first]
+        up = np.where(agree[:, -1:] > _ORDER, sign[first], up)
+    return 2 * count / HYSTERONS - 1
+
+
+def final_state(
+    bias: NDArray[np.float64],
+    imprint: NDArray[np.float64],
+    half_width: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    start: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the state after a whole waveform, as :func:`remanent_state` with infinitely many hysterons.
+
+    Only the extreme of each half cycle counts, and of what it reaches only what no later one reaches: the wiping-out
+    property of the Preisach model.
+
+    Parameters
+    ----------
+    bias, imprint, half_width, spread, start
+        As for :func:`remanent_state`.
+
+    Returns
+    -------
+    (N,) float64
+        The state, -1 … 1; exactly `start` where nothing switches.
+    """
+    half_cycles = np.split(bias, np.flatnonzero(np.diff(bias > 0)) + 1)
+    extremes = np.array([half_cycle[np.abs(half_cycle).argmax()] for half_cycle in half_cycles])
+    reached = _reached(extremes, imprint, half_width, spread)
+    decided, state = np.zeros(len(imprint)), np.zeros(len(imprint))
+    for extreme, reach in zip(extremes[::-1], reached.T[::-1], strict=True):
+        state += np.sign(extreme) * np.maximum(reach - decided, 0)
+        decided = np.maximum(decided, reach)
+    after: NDArray[np.float64] = state + (1 - decided) * start
+    return after
+
+
+def _reached(
+    bias: NDArray[np.float64],
+    imprint: NDArray[np.float64],
+    half_width: NDArray[np.float64],
+    spread: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the share of hysterons (N, K) whose threshold a bias reaches: those with c ≤ ±(bias - imprint)."""
+    excess = np.where(bias > 0, bias - imprint[:, None], imprint[:, None] - bias) - half_width[:, None]
+    excess = np.where(excess > 0, excess / HARD_TAIL, excess)
+    share: NDArray[np.float64] = expit(excess / spread[:, None])
+    # Far below its thresholds nothing switches at all, and zero bias never changes the state.
+    share[(share < 0.5 / HYSTERONS) | (np.abs(bias) < STABLE_BIAS)] = 0
+    return share

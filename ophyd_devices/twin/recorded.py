@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ophyd_devices.backend import Area, BackendError, Channel, Spectroscopy
 from ophyd_devices.twin.archive import Archive, SampleError
-from ophyd_devices.twin.sample import Spectra
+from ophyd_devices.twin.sample import AS_NEW, Condition, Spectra
 
 __all__ = ["Extent", "RecordedSample", "SampleError", "load_recorded"]
 
@@ -59,6 +59,7 @@ class RecordedSample:
         area: Area,
         pixels: tuple[int, int],
         rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
     ) -> NDArray[np.float32]:
         """Return the image (C, H, W).
 
@@ -79,6 +80,7 @@ class RecordedSample:
         positions: NDArray[np.float64],
         bias: NDArray[np.float64],
         rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
     ) -> Spectra:
         """Return the recorded spectra (N, K) of the pixels that contain `positions` (N, 2).
 
@@ -111,7 +113,9 @@ class RecordedSample:
         }
 
 
-def load_recorded(path: str | Path, extent_nm: Extent | None = None) -> RecordedSample:
+def load_recorded(
+    path: str | Path, extent_nm: Extent | None = None, *, axis: str | None = None, axis_unit: str | None = None
+) -> RecordedSample:
     """Read a recorded sample from an npz file.
 
     Parameters
@@ -123,6 +127,10 @@ def load_recorded(path: str | Path, extent_nm: Extent | None = None) -> Recorded
     extent_nm : float or sequence, optional
         Width (the height follows from square pixels), or (width, height), or (x_min, x_max, y_min, y_max), in nm. It
         takes precedence over that of the file. Without either, a pixel is 1 nm, and the description says so.
+    axis : str, optional
+        Name of the array (K,) in the file that is the spectral axis, where it is not `axis`; then also the axis' name.
+    axis_unit : str, optional
+        Its unit, where the file does not tell.
 
     Returns
     -------
@@ -142,13 +150,17 @@ def load_recorded(path: str | Path, extent_nm: Extent | None = None) -> Recorded
     _check_shapes(file, image, cube)
     channels, height, width, steps = len(image), *cube.shape
 
-    axis = file.numbers("axis", np.float64) if "axis" in file else np.arange(steps, dtype=np.float64)
-    if axis.shape != (steps,):
+    key = "axis" if axis is None else axis
+    there = axis is not None or key in file
+    values = file.numbers(key, np.float64) if there else np.arange(steps, dtype=np.float64)
+    if values.shape != (steps,):
         raise file.error(
-            f"expected an axis of shape ({steps},), one value a step of the spectra, got {axis.shape}; "
-            "correct 'axis' or leave it out"
+            f"expected an axis of shape ({steps},), one value a step of the spectra, got {key!r} of {values.shape}; "
+            "correct it or leave it out"
         )
     names = file.texts("channels", ["image"] if channels == 1 else [f"channel_{n}" for n in range(channels)])
+    if len(set(names)) < channels:
+        raise file.error(f"expected {channels} different names in 'channels', got {names}; rename them")
     units = file.texts("channel_units", [""] * channels)
     extent, source = _extent(file, extent_nm, (width, height))
     return RecordedSample(
@@ -158,16 +170,17 @@ def load_recorded(path: str | Path, extent_nm: Extent | None = None) -> Recorded
         spectroscopy=Spectroscopy(
             quantity=file.text("quantity", "spectrum"),
             unit=file.text("spectrum_unit", ""),
-            axis_name=file.text("axis_name", "axis" if "axis" in file else "step"),
-            axis_unit=file.text("axis_unit", ""),
-            axis=axis,
+            axis_name=file.text("axis_name", key if there else "step"),
+            axis_unit=axis_unit if axis_unit is not None else file.text("axis_unit", ""),
+            axis=values,
         ),
         area=_area(file, extent, height / width),
         origin={
             "file": file.path.name,
             "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest(),
             "extent_source": source,
-            "unused_keys": sorted(set(file) - _KEYS),
+            "unused_keys": sorted(set(file) - _KEYS - {key}),
+            "possible_axes": [] if there else sorted(k for k in set(file) - _KEYS if file.raw(k).shape == (steps,)),
         },
     )
 

@@ -14,17 +14,19 @@ from bluesky.utils import ProgressBarManager
 from IPython import get_ipython
 from matplotlib.backends import BackendFilter, backend_registry
 
+from curio_plans.metadata import normalise
 from curio_plans.persistent import PersistentMetadata
 from curio_plans.settings import load_settings
 from curio_plans.storage import Storage
+from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import check_backend
 
-settings = load_settings(check_backend)  # refused before anything is made or connects
+settings = load_settings(check_backend, Envelope.model_validate)  # refused before anything is made or connects
 data = settings.data.expanduser().resolve()
 tiled = settings.tiled
 
 metadata = PersistentMetadata(data / "metadata.db")
-RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id)
+RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id, md_normalizer=normalise)
 Finalize(None, metadata.flush, exitpriority=0)
 
 storage = Storage.remote(tiled.uri, tiled.api_key, data) if tiled else Storage.local(data)

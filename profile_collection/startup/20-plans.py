@@ -18,14 +18,15 @@ agent_option = {
 edges = [edge for axis in afm.scanner.scan_range for edge in axis]
 places = {"min": min(edges), "max": max(edges)}
 count = {"min": 1}
+hook = {"annotation": "NoneType"}  # a function cannot be submitted
 
 image = limit(bind(plans.image), afm=microscope)
-spectra_at = limit(bind(plans.spectra_at, measure=None), afm=microscope, points=places)
+spectra_at = limit(bind(plans.spectra_at), afm=microscope, points=places, measure=hook)
 grid_spectroscopy = limit(
-    bind(plans.grid_spectroscopy, measure=None), afm=microscope, columns=count, rows=count, area=places
+    bind(plans.grid_spectroscopy), afm=microscope, columns=count, rows=count, area=places, measure=hook
 )
 curiosity = limit(
-    name_agent(bind(plans.curiosity, build=build, measure=None), configure),
+    name_agent(bind(plans.curiosity, build=build), configure),
     afm=microscope,
     agent=agent_name,
     options=agent_option,
@@ -34,6 +35,10 @@ curiosity = limit(
     stride=count,
     lookahead={"min": 0, "max": 1},
     map_every={"min": 0},
+    think_timeout={"min": 0},
+    measure=hook,
+    ask=hook,
+    escalate=hook,
 )
 agent = configure
 

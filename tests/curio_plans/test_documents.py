@@ -36,8 +36,8 @@ def test_an_event_repeated_after_a_pause_counts_once(run):
 def test_what_is_pending_follows_from_the_order(run):
     history = History(run)
     places = [decision.candidate for decision in history.decisions]
-    assert history.context(3, 5).pending == tuple(places[3:5])
-    assert history.context(5, 5).pending == ()
+    assert history.context(4, 5).pending == tuple(places[3:5])
+    assert history.context(6, 5).pending == ()
     assert history.context(0, 0).budget == 6
 
 

@@ -8,6 +8,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
+from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
 from bluesky.utils import FailedStatus, Plan, RunEngineInterrupted
 
@@ -130,6 +131,19 @@ def test_a_grid_is_measured_line_by_line_and_back(afm, engine, documents):
     assert places == [(50, 50), (150, 50), (250, 50), (250, 150), (150, 150), (50, 150)]
 
 
+def test_best_effort_callback_takes_the_plans_in_any_order(afm, engine, wanderer, capsys):
+    best_effort = BestEffortCallback()
+    best_effort.disable_plots()
+    engine.subscribe(best_effort)
+    for plan in (image(afm), *every_plan(afm, wanderer), image(afm), wander(afm, wanderer)):
+        capsys.readouterr()
+        engine(plan)
+        told = capsys.readouterr()
+        assert "exception raised" not in told.out + told.err
+    assert "afm_scanner_x" in told.out
+    assert "afm_spectrometer_snr" in told.out
+
+
 def test_the_caller_keeps_its_metadata(afm, engine, documents, wanderer):
     mine = {"operator": "Ada", "nested": {"a": 1}}
     engine(wander(afm, wanderer, points=1, md=mine))
@@ -158,15 +172,15 @@ def test_a_simulated_plan_visits_the_corners_of_the_pool(afm, wanderer):
 
 
 def test_a_plan_is_replaced_in_one_step(afm, engine, documents, wanderer):
-    def twice(afm, position, also=()):
-        yield from stubs.take_spectrum(afm, position, also)
-        return (yield from bps.null())
+    def slowly(afm, position, also=(), *, judge=None):
+        yield from bps.sleep(0.01)
+        return (yield from stubs.take_spectrum(afm, position, also, judge=judge))
 
-    engine(wander(afm, wanderer, points=2, measure=twice))
+    engine(wander(afm, wanderer, points=2, measure=slowly))
     assert streams(documents)["primary"] == 2
 
 
-def failing_step(afm, position, also=()):
+def failing_step(afm, position, also=(), *, judge=None):
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
     raise RuntimeError("the step failed")

@@ -66,7 +66,7 @@ def test_a_point_measured_elsewhere_than_decided_is_noticed(run, wanderer):
     last["candidate"] += 1
     verdict = verify(run, wanderer)
     assert verdict.first.number == 11
-    assert "was measured" in verdict.first.stored
+    assert "was tried" in verdict.first.stored
 
 
 def test_another_seed_is_noticed_at_the_first_decision(run, wanderer):

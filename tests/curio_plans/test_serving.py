@@ -57,7 +57,7 @@ def served(empty, tmp_path_factory):
     engine = RunEngine({})
     with Storage.local(data) as storage:
         storage.attach(engine)
-        (uid,) = engine(spectra_at(afm, PLACES))
+        (uid,) = engine(spectra_at(afm, PLACES, md={"experiment": {"sample": "PTO-7"}}))
     afm.close()
     server = Server(data)
     yield server, data, uid
@@ -168,13 +168,24 @@ run = databroker.catalog["curio"].v3[sys.argv[1]]
 print(run["primary/afm_spectrometer_spectrum"].read().shape, run.stop["exit_status"])
 run = databroker.Broker.named("curio")[sys.argv[1]]
 print(run.table("primary")["afm_scanner_x"].tolist()[:2], len(list(run.documents())))
+db = databroker.Broker.named("curio")
+print(db[-1].start["uid"] == sys.argv[2])
+kinds = [{"plan_name": "spectra_at"}, {"experiment.sample.name": "PTO-7"}, {"since": "2020"}, {"until": "2020"}]
+print([sys.argv[1] in [found.start["uid"] for found in db(**kind)] for kind in kinds])
 """
 
 
-def test_databroker_reads_a_run_in_both_its_ways(served):
+def test_databroker_reads_a_run_in_both_its_ways_and_finds_it(served):
     _, data, uid = served
     profile = databroker_profile(data)
     environment = {**os.environ, "TILED_PROFILES": str(profile.parent)}
-    command = [sys.executable, "-W", "ignore", "-c", DATABROKER, uid]
+    with Storage.local(data) as storage:
+        newest = list(storage.catalog)[-1]
+    command = [sys.executable, "-W", "ignore", "-c", DATABROKER, uid, newest]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
-    assert done.stdout.splitlines() == ["(30, 96) success", "[0.0, 10.0] 33"], done.stderr
+    assert done.stdout.splitlines() == [
+        "(30, 96) success",
+        "[0.0, 10.0] 33",
+        "True",
+        "[True, True, True, False]",
+    ], done.stderr

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from curio_plans.settings import SettingsError, load_settings
+from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import UnknownBackendError, check_backend, make_backend
 
 
@@ -11,7 +12,7 @@ def load(tmp_path, text=None, **environment):
     if text is not None:
         file.write_text(text)
         environment["CURIO_SETTINGS"] = str(file)
-    return load_settings(check_backend, environment=environment)
+    return load_settings(check_backend, Envelope.model_validate, environment=environment)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,10 @@ def test_the_file_in_the_working_directory_is_found_and_another_is_preferred(tmp
     (tmp_path / "curio.toml").write_text('data = "here"')
     assert str(load(tmp_path).data) == "here"
     assert str(load(tmp_path, 'data = "there"').data) == "there"
-    assert str(load_settings(check_backend, tmp_path / "curio.toml", {"CURIO_DATA": "env"}).data) == "env"
+    assert (
+        str(load_settings(check_backend, Envelope.model_validate, tmp_path / "curio.toml", {"CURIO_DATA": "env"}).data)
+        == "env"
+    )
 
 
 def test_the_environment_comes_first(tmp_path):
@@ -56,10 +60,12 @@ def test_the_environment_comes_first(tmp_path):
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
-        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, tiled, backend"),
+        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, tiled, backend, envelope"),
         ('[backend]\nnam = "x"', {}, "there is no setting backend.nam (= 'x'); known are name, options"),
         ('[tiled]\nurl = "x"', {}, "tiled needs the setting uri"),
         ('[tiled]\nuri = "x"\nkey = "secret"', {}, "there is no setting tiled.key (= …); known are uri, api_key"),
+        ("[envelope]\namplitude = 8", {}, "lab.toml: envelope.amplitude = 8: Extra inputs are not permitted"),
+        ("[envelope]\namplitude_max = -8", {}, "envelope.amplitude_max = -8: Input should be greater than 0"),
         ('backend = "twin"', {}, "backend = 'twin': Input should be a valid dictionary"),
         ("data = 3", {}, "data = 3: Input is not a valid path"),
         ("data =", {}, "lab.toml is not TOML"),

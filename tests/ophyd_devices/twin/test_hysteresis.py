@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ophyd_devices.twin.hysteresis import HYSTERONS, remanent_state
+from ophyd_devices.twin.hysteresis import HYSTERONS, final_state, remanent_state
 
 biases = st.lists(st.floats(-10, 10), min_size=1, max_size=20).map(np.array)
 starts = st.floats(-1, 1)
@@ -74,3 +74,17 @@ def test_positions_do_not_influence_each_other():
         [remanent_state(bias, *(row[index : index + 1] for row in parameters)) for index in range(7)]
     )
     np.testing.assert_array_equal(together, alone)
+
+
+@given(bias=biases, start=starts, imprint=st.floats(-2, 3), half_width=st.floats(1, 6), spread=st.floats(0.05, 2))
+def test_the_final_state_is_where_the_loop_ends(bias, start, imprint, half_width, spread):
+    last = state(bias, imprint, half_width, spread, start)[-1]
+    final = final_state(bias, *(np.array([value]) for value in (imprint, half_width, spread, start)))[0]
+    # Hysterons resolve 2/64; where some stay, which of them start up is a matter of a few.
+    assert final == pytest.approx(last, abs=12 / HYSTERONS)
+    assert -1 <= final <= 1
+
+
+@given(start=starts, bias=st.lists(st.floats(-0.29, 0.29), min_size=1, max_size=5).map(np.array))
+def test_what_no_bias_reaches_stays_exactly_as_it_was(bias, start):
+    assert final_state(bias, *np.array([[0.0], [0.1], [1.0], [start]]))[0] == start

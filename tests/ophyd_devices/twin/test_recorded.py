@@ -141,10 +141,10 @@ def test_only_its_own_frame_and_axis_are_there(save):
         ({"spectra": with_value(np.nan)}, r"'spectra', got 1 that are not, the first at index \(1, 2, 3\)"),
         ({"spectra": with_value(-np.inf)}, r"'spectra', got 1 that are not"),
         ({"image": with_value(np.nan, "image", (0, slice(1, 3)))}, r"'image', got 2 .* first at index \(0, 1\)"),
-        ({"image": np.full((H, W), 1e300)}, "finite float32 numbers in 'image', got 12"),
+        ({"image": np.full((H, W), 1e300)}, "that fit into float32"),
         ({"image": np.full((H, W), "a")}, "real numbers in 'image', got dtype <U1"),
         ({"spectra": np.zeros((H, W, K), complex)}, "real numbers in 'spectra', got dtype complex128"),
-        ({"axis": np.arange(K + 1)}, r"axis of shape \(5,\).*got \(6,\)"),
+        ({"axis": np.arange(K + 1)}, r"axis of shape \(5,\).*got .axis. of \(6,\)"),
         ({"axis": np.array([0, 1, np.nan, 3, 4])}, r"'axis', got 1 that are not, the first at index \(2,\)"),
         ({"channels": np.array(["a", "b"])}, r"expected 1 text\(s\) in 'channels', got shape \(2,\)"),
         ({"channel_units": np.array([1.0])}, "'channel_units'.*dtype float64"),
@@ -210,3 +210,29 @@ def test_the_backend_plays_it_back_without_noise(save):
     with pytest.raises(BackendError, match="its own frame"):
         backend.frame((0.0, 100.0, 0.0, 100.0), (H, W), 1.0, lambda done, total: None)
     assert backend.time() == before
+
+
+def test_another_array_can_be_the_axis(tmp_path):
+    path, wavenumber = tmp_path / "sample.npz", np.linspace(1600, 1700, 5)
+    np.savez(path, image=np.zeros((4, 4)), spectra=np.zeros((4, 4, 5)), wavenumber=wavenumber, other=np.zeros(3))
+    plain = load_recorded(path)
+    assert plain.spectroscopy.axis_name == "step"
+    assert plain.describe()["possible_axes"] == ["wavenumber"]
+    infrared = load_recorded(path, axis="wavenumber", axis_unit="cm⁻¹")
+    assert (infrared.spectroscopy.axis_name, infrared.spectroscopy.axis_unit) == ("wavenumber", "cm⁻¹")
+    assert np.array_equal(infrared.spectroscopy.axis, wavenumber)
+    assert infrared.describe()["possible_axes"] == []
+    with pytest.raises(SampleError, match=r"got 'other' of \(3,\)"):
+        load_recorded(path, axis="other")
+    with pytest.raises(SampleError, match="expected an array 'colour', found image, other, spectra, wavenumber"):
+        load_recorded(path, axis="colour")
+
+
+def test_channels_of_one_name_and_numbers_out_of_range_are_refused(tmp_path):
+    path = tmp_path / "sample.npz"
+    np.savez(path, image=np.zeros((2, 4, 4)), spectra=np.zeros((4, 4, 5)), channels=["a", "a"])
+    with pytest.raises(SampleError, match="expected 2 different names in 'channels'"):
+        load_recorded(path)
+    np.savez(path, image=np.full((4, 4), 1e200), spectra=np.zeros((4, 4, 5)))
+    with pytest.raises(SampleError, match=r"that fit into float32, got .*1e\+200.* at index \(0, 0\)"):
+        load_recorded(path)

@@ -1,0 +1,70 @@
+"""Metadata from the command line: a file that describes the experiment, and single values."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ExperimentFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--experiment", help="YAML or JSON file with title, sample, tip, operator, proposal … of the experiment."
+    ),
+]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--md",
+        help="A piece of metadata, e.g. experiment.operator=Ada or experiment.sample.name=PTO-7; repeat it for more.",
+        metavar="NAME=VALUE",
+    ),
+]
+
+
+def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the metadata that the options `--experiment` and `--md` give; the latter take precedence.
+
+    Raises
+    ------
+    ValueError
+        If a pair is none, or the file is not a description of an experiment.
+    OSError
+        If the file cannot be read.
+    """
+    from curio_plans.metadata import normalise
+
+    md: dict[str, Any] = {} if experiment is None else {"experiment": _read(experiment)}
+    for pair in pairs:
+        path, found, text = pair.partition("=")
+        *parents, name = path.split(".")
+        if not found or not all((*parents, name)):
+            raise ValueError(f"expected --md name=value, or part.name=value, got {pair!r}")
+        place = md
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"--md {pair}: {parent!r} is {place!r} already and has no parts")  # noqa: TRY004
+        place[name] = value(text)
+    return normalise(md)
+
+
+def value(text: str) -> Any:
+    """Return `text` as the JSON value that it is, or else as it is."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        block = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected YAML or JSON that describes an experiment: {error}") from error
+    if not isinstance(block, dict):
+        raise ValueError(f"{path}: expected names and values that describe an experiment, got {block!r}")  # noqa: TRY004
+    return block

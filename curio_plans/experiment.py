@@ -1,0 +1,132 @@
+"""What only people know of an experiment: sample, tip, operator, proposal. Checked before anything moves.
+
+It stands in the start document as ``experiment``: ``md={"experiment": {...}}`` or ``RE.md["experiment"] = {...}``.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PositiveFloat, ValidationError
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class ExperimentError(ValueError):
+    """A description of an experiment that does not say what it should."""
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
+
+    more: dict[str, JsonValue] = {}
+    """Whatever else is worth keeping."""
+
+
+class Sample(_Block):
+    """The sample.
+
+    Attributes
+    ----------
+    name : str
+        What is written on its box.
+    formula : str or None
+        Chemical formula, e.g. ``PbTiO3``.
+    thickness : float or None
+        Of the film, in nm.
+    preparation : str or None
+        How it was made.
+    more : dict
+        Free keys.
+    """
+
+    name: Text
+    formula: Text | None = None
+    thickness: PositiveFloat | None = None
+    preparation: Text | None = None
+
+
+class Tip(_Block):
+    """The tip and its cantilever.
+
+    Attributes
+    ----------
+    name : str
+        The model, or what is written on its box.
+    coating : str or None
+        e.g. ``Pt/Ir``.
+    spring_constant : float or None
+        In nN/nm, which is N/m.
+    resonance : float or None
+        In Hz, free.
+    radius : float or None
+        In nm.
+    more : dict
+        Free keys.
+    """
+
+    name: Text
+    coating: Text | None = None
+    spring_constant: PositiveFloat | None = None
+    resonance: PositiveFloat | None = None
+    radius: PositiveFloat | None = None
+
+
+def _named(value: Any) -> Any:
+    """Let a text stand for something of that name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Experiment(_Block):
+    """What people know of an experiment. Each part may be missing; names that are not listed here are refused.
+
+    Attributes
+    ----------
+    title : str or None
+        What it is about.
+    sample : Sample or None
+        Or a text, its name.
+    tip : Tip or None
+        Or a text, its name.
+    operator : str or None
+        Who measured.
+    proposal : str or None
+        Number of the proposal or project.
+    institution : str or None
+        Where.
+    comment : str or None
+        What else a reader should know.
+    more : dict
+        Free keys: anything that JSON can hold.
+    """
+
+    title: Text | None = None
+    sample: Annotated[Sample | None, BeforeValidator(_named)] = None
+    tip: Annotated[Tip | None, BeforeValidator(_named)] = None
+    operator: Text | None = None
+    proposal: Text | None = None
+    institution: Text | None = None
+    comment: Text | None = None
+
+
+def check_experiment(block: Mapping[str, Any] | Experiment) -> dict[str, Any]:
+    """Return the description of an experiment as the start document keeps it: plain values, without what is missing.
+
+    Raises
+    ------
+    ExperimentError
+        If a name is unknown, or a value is not of its kind.
+    """
+    try:
+        experiment = block if isinstance(block, Experiment) else Experiment.model_validate(block)
+    except ValidationError as error:
+        raise ExperimentError("; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+    return experiment.model_dump(mode="json", exclude_defaults=True)
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    place = ".".join(["experiment", *(str(part) for part in fault["loc"])])
+    if fault["type"] != "extra_forbidden":
+        return f"{place}: {fault['msg']}, got {fault['input']!r}"
+    blocks: dict[str, type[_Block]] = {"sample": Sample, "tip": Tip}
+    known = ", ".join(blocks.get(str(fault["loc"][0]), Experiment).model_fields)
+    return f"{place}: there is no such name, known are {known}; free keys go into 'more'"

@@ -1,0 +1,96 @@
+"""A run as an NSID file, with which pycroscopy's programs go on.
+
+The last image is one dataset for each channel. Spectra of a complete grid are a spectral image; others are a point
+cloud, with their places in nm. The start document goes along as JSON.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.pool import pixel_centres
+from curio_plans.documents import IMAGE, POINT
+from curio_plans.export.run import ExportError, Run, field_names, to_json
+from curio_plans.export.sample import cube_of
+
+_NO_UNIT = "generic"
+"""What sidpy calls a unit that is not known or a pure number; it takes no empty one."""
+
+
+def write(run: Run, path: Path) -> None:
+    """Write a run as an NSID file at `path`.
+
+    Raises
+    ------
+    ExportError
+        If sidpy and pyNSID are not installed, or the run has neither image nor spectra.
+    """
+    try:
+        import h5py
+        import pyNSID
+        import sidpy
+    except ImportError as error:
+        raise ExportError(
+            f"NSID files need sidpy and pyNSID ({error}); install them with: pip install 'curio-plans[pycroscopy]'"
+        ) from error
+    datasets = {**_images(run, sidpy), **_spectra(run, sidpy)}
+    if not datasets:
+        raise ExportError("this run has neither an image nor spectra; export it to .nxs instead")
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Measurement_000")
+        for name, dataset in datasets.items():
+            dataset.title, dataset.modality, dataset.source = name, "AFM", run.microscope
+            dataset.original_metadata = {"start": to_json(run.start)}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # pyNSID's, of its own functions
+                pyNSID.hdf_io.write_nsid_dataset(dataset, group, main_data_name=name)
+
+
+def _images(run: Run, sidpy: Any) -> dict[str, Any]:
+    if not run.has_frame:
+        return {}
+    frame = run.streams[IMAGE].columns[f"{run.microscope}_imager_frame"][-1]
+    names, units = run.channels
+    x_min, x_max, y_min, y_max = (float(edge) for edge in run.configured(IMAGE, "imager_area"))
+    _, ny, nx = frame.shape
+    images = {}
+    for field, name, unit, channel in zip(field_names(names), names, units, frame, strict=True):
+        image = sidpy.Dataset.from_array(channel)
+        image.data_type, image.quantity, image.units = "image", name, unit or _NO_UNIT
+        _set_places(sidpy, image, pixel_centres(y_min, y_max, ny), pixel_centres(x_min, x_max, nx))
+        images[field] = image
+    return images
+
+
+def _spectra(run: Run, sidpy: Any) -> dict[str, Any]:
+    if not run.has_spectra:
+        return {}
+    cube = cube_of(run)
+    if cube is not None and cube.measured.all():
+        spectra = sidpy.Dataset.from_array(cube.spectra)
+        spectra.data_type = "spectral_image"
+        x_min, x_max, y_min, y_max = cube.extent
+        height, width, _ = cube.spectra.shape
+        _set_places(sidpy, spectra, pixel_centres(y_min, y_max, height), pixel_centres(x_min, x_max, width))
+    else:
+        places = np.stack([run.point("scanner_x"), run.point("scanner_y")], axis=1)
+        spectra = sidpy.Dataset.from_array(run.point("spectrometer_spectrum"), coordinates=places)
+        spectra.data_type = "point_cloud"
+        spectra.point_cloud = {"coordinates": places, "spacial_units": "nm", "quantity": "distance"}
+        kind = sidpy.DimensionType.POINT_CLOUD
+        spectra.set_dimension(0, sidpy.Dimension(np.arange(len(places)), "point", "point", _NO_UNIT, kind))
+    spectra.quantity = str(run.configured(POINT, "spectrometer_quantity"))
+    spectra.units = run.unit(POINT, "spectrometer_spectrum") or _NO_UNIT
+    axis, name = run.configured(POINT, "spectrometer_axis"), str(run.configured(POINT, "spectrometer_axis_name"))
+    (field,) = field_names([name])
+    unit = run.unit(POINT, "spectrometer_axis") or _NO_UNIT
+    dimension = sidpy.Dimension(np.asarray(axis), field, name, unit, sidpy.DimensionType.SPECTRAL)
+    spectra.set_dimension(spectra.ndim - 1, dimension)
+    return {"spectra": spectra}
+
+
+def _set_places(sidpy: Any, dataset: Any, y: Any, x: Any) -> None:
+    for position, (name, values) in enumerate((("y", y), ("x", x))):
+        dataset.set_dimension(position, sidpy.Dimension(values, name, name, "nm", sidpy.DimensionType.SPATIAL))

@@ -1,0 +1,176 @@
+"""What an instrument may be asked to do: a frozen value, written as JSON if you like, that every backend is held to."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from ophyd.utils import LimitError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from ophyd_devices.backend import Area, Info
+
+
+class EnvelopeError(LimitError):
+    """A command is outside the safety envelope; nothing of it reached the instrument."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Circle(_Value):
+    """A round zone: a defect, an electrode's end. All in nm."""
+
+    kind: Literal["circle"] = "circle"
+    x: float
+    y: float
+    radius: PositiveFloat
+
+    def distance(self, points: NDArray[np.float64]) -> float:
+        """Return how far the convex hull of `points` (N, 2) is from the zone, in nm; 0 where they touch."""
+        return max(0.0, hull_distance(points, [(self.x, self.y)]) - self.radius)
+
+
+class Rectangle(_Value):
+    """A rectangular zone, in nm."""
+
+    kind: Literal["rectangle"] = "rectangle"
+    x_min: float
+    x_max: float
+    y_min: float
+    y_max: float
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_area((self.x_min, self.x_max, self.y_min, self.y_max), "a rectangle")
+        return self
+
+    def distance(self, points: NDArray[np.float64]) -> float:
+        """Return how far the convex hull of `points` (N, 2) is from the zone, in nm; 0 where they touch."""
+        return hull_distance(points, corners((self.x_min, self.x_max, self.y_min, self.y_max)))
+
+
+Zone = Annotated[Circle | Rectangle, Field(discriminator="kind")]
+
+
+class Dose(_Value):
+    """At most `loops` spectra within `radius` nm of any place where one is measured, itself included."""
+
+    loops: PositiveInt
+    radius: PositiveFloat
+
+
+class Envelope(_Value):
+    """The limits of an instrument. What is left out is not limited beyond what the instrument limits itself.
+
+    Parameters
+    ----------
+    scan_range : (x_min, x_max, y_min, y_max), optional
+        Where the tip may be, in nm.
+    setpoint_range : (low, high), optional
+        Contact force in nN.
+    amplitude_max : float, optional
+        Largest bias in V, of either sign.
+    slew_max : float, optional
+        Largest step of the bias over the dwell time, in V/s. The waveform starts from and ends at 0 V.
+    dose_per_spot, dose_per_area : Dose, optional
+        How many spectra a place bears; twice, because a spot wears by depth and an area by sum.
+    loops_per_tip : int, optional
+        How many spectra a tip bears.
+    forbidden : tuple of Circle or Rectangle
+        Zones that the tip keeps away from.
+    clearance : float
+        How far, in nm.
+    contact_move_max : float, optional
+        The longest way in nm that the tip is dragged over the surface; for a longer one it is lifted.
+
+    Examples
+    --------
+    >>> Envelope.model_validate_json('{"amplitude_max": 5}') == Envelope(amplitude_max=5.0)
+    True
+    """
+
+    scan_range: Area | None = None
+    setpoint_range: tuple[PositiveFloat, PositiveFloat] | None = None
+    amplitude_max: PositiveFloat | None = None
+    slew_max: PositiveFloat | None = None
+    dose_per_spot: Dose | None = None
+    dose_per_area: Dose | None = None
+    loops_per_tip: PositiveInt | None = None
+    forbidden: tuple[Zone, ...] = ()
+    clearance: PositiveFloat = 50.0
+    contact_move_max: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.scan_range is not None:
+            _check_area(self.scan_range, "a scan range")
+        if self.setpoint_range is not None and self.setpoint_range[0] > self.setpoint_range[1]:
+            raise ValueError(f"expected a setpoint range (low, high) in nN, got {self.setpoint_range}")
+        return self
+
+    def check_within(self, info: Info) -> None:
+        """Raise ValueError if the envelope allows what the instrument cannot do: somebody mistook a number."""
+        if self.scan_range is not None:
+            low_x, high_x, low_y, high_y = info.scan_range
+            x_min, x_max, y_min, y_max = self.scan_range
+            if x_min < low_x or x_max > high_x or y_min < low_y or y_max > high_y:
+                raise ValueError(
+                    f"the envelope's scan range {self.scan_range} nm reaches outside that of the instrument, "
+                    f"{info.scan_range} nm; make it smaller or leave it out"
+                )
+        if self.setpoint_range is not None:
+            low, high = self.setpoint_range
+            if low < info.setpoint_range[0] or high > info.setpoint_range[1]:
+                raise ValueError(
+                    f"the envelope's setpoint range {self.setpoint_range} nN reaches outside that of the instrument, "
+                    f"{info.setpoint_range} nN; make it smaller or leave it out"
+                )
+        if self.amplitude_max is not None and self.amplitude_max > info.amplitude_max:
+            raise ValueError(
+                f"the envelope's amplitude {self.amplitude_max:g} V is above that of the instrument, "
+                f"{info.amplitude_max:g} V; make it smaller or leave it out"
+            )
+
+    def blocking(self, points: NDArray[np.float64]) -> tuple[Circle | Rectangle, float] | None:
+        """Return a zone that the convex hull of `points` (N, 2) comes too near to, and its distance in nm; or None."""
+        for zone in self.forbidden:
+            distance = zone.distance(points)
+            if distance < self.clearance:
+                return zone, distance
+        return None
+
+
+def corners(area: Area) -> NDArray[np.float64]:
+    """Return the corners of `area`, (4, 2) in nm."""
+    x_min, x_max, y_min, y_max = area
+    return np.array([(x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)], dtype=np.float64)
+
+
+def hull_distance(a: ArrayLike, b: ArrayLike) -> float:
+    """Return the distance between the convex hulls of two sets of points; 0 where they meet.
+
+    It is the distance of the origin from the hull of all differences a − b (their Minkowski difference). The edges of
+    that hull are among the segments between its points; where the origin is inside, it sees points in all directions.
+
+    Parameters
+    ----------
+    a, b : (N, 2), (M, 2)
+        One point, the two ends of a way, the corners of an area. Few: time and memory go with (N·M)².
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    points = (a[:, None] - b).reshape(-1, 2)
+    angles = np.sort(np.arctan2(points[:, 1], points[:, 0]))
+    if np.diff(angles, append=angles[0] + 2 * np.pi).max() < np.pi:
+        return 0.0
+    first, second = np.triu_indices(len(points))
+    start, step = points[first], points[second] - points[first]
+    squares = (step**2).sum(axis=1)
+    along = np.clip(-(start * step).sum(axis=1) / np.where(squares > 0, squares, 1.0), 0.0, 1.0)
+    return float(np.hypot(*(start + along[:, None] * step).T).min())
+
+
+def _check_area(area: Area, what: str) -> None:
+    x_min, x_max, y_min, y_max = area
+    if x_min >= x_max or y_min >= y_max:
+        raise ValueError(f"expected {what} with x_min < x_max and y_min < y_max in nm, got {area}")

@@ -1,0 +1,237 @@
+"""The last word before the instrument: every command is held against the envelope here, whoever gives it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Loop, Progress
+from ophyd_devices.dose import DoseLog
+from ophyd_devices.envelope import Envelope, EnvelopeError, corners
+
+
+class Guard:
+    """An :class:`~ophyd_devices.backend.AfmBackend` that refuses what is outside the envelope and passes on the rest.
+
+    The devices ask its ``check_…`` methods beforehand, so that a plan fails before anything moves; what depends on
+    where the tip is and whether it touches is judged when the command is about to be sent. It adds nothing, changes
+    nothing and has no way around it.
+
+    Parameters
+    ----------
+    backend : AfmBackend
+        The controller. Nothing else may call it.
+    envelope : Envelope
+        The limits.
+    doses : DoseLog
+        What tip and sample have borne so far.
+
+    Raises
+    ------
+    ValueError
+        If the envelope allows what the controller cannot do.
+    """
+
+    def __init__(self, backend: AfmBackend, envelope: Envelope, doses: DoseLog) -> None:
+        envelope.check_within(backend.info)
+        self._backend = backend
+        self.envelope = envelope
+        self.doses = doses
+        self.info: Info = replace(
+            backend.info,
+            scan_range=envelope.scan_range or backend.info.scan_range,
+            setpoint_range=envelope.setpoint_range or backend.info.setpoint_range,
+            amplitude_max=envelope.amplitude_max or backend.info.amplitude_max,
+        )
+        """What the controller says of itself, with the limits of the envelope."""
+
+    def check_place(self, x: float, y: float) -> None:
+        """Raise EnvelopeError if the tip may not be at (x, y)."""
+        x_min, x_max, y_min, y_max = self.info.scan_range
+        for axis, number, low, high in (("x", x, x_min, x_max), ("y", y, y_min, y_max)):
+            if not low <= number <= high:
+                raise EnvelopeError(f"{axis} = {number:g} nm is outside {low:g} … {high:g} nm; nothing moved")
+        self._check_clear(np.array([(x, y)]), f"({x:g}, {y:g}) nm", "choose another place; nothing moved")
+
+    def check_setpoint(self, setpoint: float) -> None:
+        """Raise EnvelopeError if the tip may not press with `setpoint` nN."""
+        low, high = self.info.setpoint_range
+        if not low <= setpoint <= high:
+            raise EnvelopeError(f"a setpoint of {setpoint:g} nN is outside {low:g} … {high:g} nN; choose one inside")
+
+    def check_area(self, area: Area) -> None:
+        """Raise EnvelopeError if the tip may not scan `area` (x_min, x_max, y_min, y_max) in nm."""
+        low_x, high_x, low_y, high_y = self.info.scan_range
+        x_min, x_max, y_min, y_max = area
+        if not (low_x <= x_min < x_max <= high_x and low_y <= y_min < y_max <= high_y):
+            raise EnvelopeError(f"{area} nm reaches outside the scan range {self.info.scan_range} nm; choose less")
+        self._check_clear(corners(area), f"the frame {area} nm", "choose another area")
+
+    def check_waveform(self, bias: NDArray[np.float64], dwell: float) -> None:
+        """Raise EnvelopeError if `bias` (K,) may not be applied with `dwell` s a step."""
+        _check_positive("dwell time", dwell, "s")
+        if self.info.spectroscopy.axis is not None:
+            return  # the axis is no voltage that anybody chooses
+        largest = float(np.abs(bias).max(initial=0.0))
+        if not largest <= self.info.amplitude_max:  # NaN is not
+            raise EnvelopeError(
+                f"a bias of {largest:g} V is outside ±{self.info.amplitude_max:g} V; lower the amplitude"
+            )
+        slew, slew_max = _slew(bias, dwell), self.envelope.slew_max
+        if slew_max is not None and slew > slew_max * (1 + 1e-9):  # the steps of a waveform are rounded
+            raise EnvelopeError(
+                f"the bias changes by {slew:g} V/s, the limit is {slew_max:g} V/s; lower the amplitude, or take more "
+                "steps or a longer dwell time"
+            )
+
+    def check_contact_move(self, x: float, y: float) -> None:
+        """Raise EnvelopeError if the tip may not be dragged over the surface from where it is to (x, y)."""
+        self.check_place(x, y)
+        way = np.array([self._backend.position(), (x, y)])
+        length, longest = float(np.hypot(*(way[1] - way[0]))), self.envelope.contact_move_max
+        if longest is not None and length > longest:
+            raise EnvelopeError(f"{length:g} nm is more than {longest:g} nm in contact; withdraw first")
+        self._check_inside(way[0])
+        self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
+
+    def check_doses(self, places: Iterable[tuple[float, float]]) -> None:
+        """Raise EnvelopeError if tip or sample may not bear spectra at `places`, one after the other."""
+        planned = self.doses.copy()
+        for number, place in enumerate(places, start=1):
+            self.check_place(*place)
+            self._check_dose(place, planned, f"point {number}: ")
+            planned.add(place)
+
+    # ---- the backend protocol ----
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return JSON-able facts about sample and instrument."""
+        return self._backend.describe()
+
+    def time(self) -> float:
+        """Return the instrument's time in s."""
+        return self._backend.time()
+
+    def position(self) -> tuple[float, float]:
+        """Return x and y in nm."""
+        return self._backend.position()
+
+    def move(self, x: float, y: float, velocity: float, settle: float) -> None:
+        """Move; in contact only where the whole way is allowed."""
+        _check_positive("velocity", velocity, "nm/s")
+        if not 0 <= settle < np.inf:
+            raise EnvelopeError(f"expected a settling time of 0 s or more, got {settle}; nothing moved")
+        if self._backend.in_contact():
+            self.check_contact_move(x, y)
+        else:
+            self.check_place(x, y)
+        self._backend.move(x, y, velocity, settle)
+
+    def engage(self, setpoint: float) -> None:
+        """Engage where the tip may be."""
+        self.check_setpoint(setpoint)
+        self.check_place(*self._backend.position())
+        self._backend.engage(setpoint)
+
+    def withdraw(self) -> None:
+        """Withdraw, always."""
+        self._backend.withdraw()
+
+    def in_contact(self) -> bool:
+        """Return whether the tip touches the surface."""
+        return self._backend.in_contact()
+
+    def force(self) -> float:
+        """Return the measured force in nN."""
+        return self._backend.force()
+
+    def keep_alive(self, seconds: float) -> None:
+        """Promise another call within `seconds`."""
+        self._backend.keep_alive(seconds)
+
+    def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
+        """Image, engaged, where the area and the way into it are allowed."""
+        self.check_area(area)
+        for name, number in zip(("ny", "nx"), pixels, strict=True):
+            _check_positive(name, number, "px")
+        _check_positive("line rate", line_rate, "Hz")
+        self._check_engaged("a frame")
+        place = np.array(self._backend.position())
+        self._check_inside(place)
+        away = float(np.hypot(*(place - np.clip(place, (area[0], area[2]), (area[1], area[3])))))
+        if self.envelope.contact_move_max is not None and away > self.envelope.contact_move_max:
+            raise EnvelopeError(
+                f"the tip is {away:g} nm from the frame, more than {self.envelope.contact_move_max:g} nm in contact; "
+                "withdraw, move into the area and engage there"
+            )
+        self._check_clear(np.vstack([corners(area), place]), "the way into the frame", "move into the area first")
+        return self._backend.frame(area, pixels, line_rate, progress)
+
+    def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
+        """Measure, engaged, where tip and sample still bear it; counted whatever becomes of it."""
+        bias = np.asarray(bias, dtype=np.float64)
+        self.check_waveform(bias, dwell)
+        self._check_engaged("a spectrum")
+        x, y = self._backend.position()
+        self.check_place(x, y)
+        self._check_dose((x, y), self.doses)
+        self.doses.add((x, y))
+        return self._backend.spectrum(bias, dwell)
+
+    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return what is known to be true; nothing moves."""
+        return self._backend.reference(positions, bias)
+
+    def stop(self) -> None:
+        """End the running action."""
+        self._backend.stop()
+
+    def close(self) -> None:
+        """Withdraw and release the controller."""
+        self._backend.close()
+
+    def _check_dose(self, place: tuple[float, float], doses: DoseLog, where: str = "") -> None:
+        envelope, loops = self.envelope, doses.tip_loops
+        if envelope.loops_per_tip is not None and loops >= envelope.loops_per_tip:
+            raise EnvelopeError(
+                f"{where}the tip has then taken {loops} spectra, the limit is {envelope.loops_per_tip}; mount "
+                "a new one and call tip.replace()"
+            )
+        for dose in (envelope.dose_per_spot, envelope.dose_per_area):
+            if dose is not None and (found := doses.within(dose.radius, place)) >= dose.loops:
+                raise EnvelopeError(
+                    f"{where}there are then {found} spectra within {dose.radius:g} nm of "
+                    f"({place[0]:g}, {place[1]:g}) nm, the limit is {dose.loops}; choose another place"
+                )
+
+    def _check_engaged(self, what: str) -> None:
+        if not self._backend.in_contact():
+            raise BackendError(f"{what} needs the tip on the surface, it is withdrawn; engage first")
+
+    def _check_inside(self, place: NDArray[np.float64]) -> None:
+        x_min, x_max, y_min, y_max = self.info.scan_range
+        if not (x_min <= place[0] <= x_max and y_min <= place[1] <= y_max):
+            raise EnvelopeError(
+                f"the tip is at ({place[0]:g}, {place[1]:g}) nm, outside {self.info.scan_range} nm; withdraw first"
+            )
+
+    def _check_clear(self, points: NDArray[np.float64], what: str, advice: str) -> None:
+        blocking = self.envelope.blocking(points)
+        if blocking is not None:
+            zone, distance = blocking
+            raise EnvelopeError(
+                f"{what} comes within {distance:g} nm of the forbidden {zone!r}, "
+                f"less than {self.envelope.clearance:g} nm; {advice}"
+            )
+
+
+def _slew(bias: NDArray[np.float64], dwell: float) -> float:
+    """Return the largest step of `bias` (K,), from 0 V and back to 0 V, over `dwell`; in V/s."""
+    return float(np.abs(np.diff(bias, prepend=0.0, append=0.0)).max()) / dwell
+
+
+def _check_positive(name: str, value: float, unit: str) -> None:
+    if not 0 < value < np.inf:
+        raise EnvelopeError(f"expected a positive {name} in {unit}, got {value}; nothing was done")

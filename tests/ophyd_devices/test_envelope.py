@@ -1,0 +1,190 @@
+import json
+
+import numpy as np
+import pytest
+from bluesky import plan_stubs as bps
+from bluesky.simulators import check_limits
+from hypothesis import given
+from hypothesis import strategies as st
+from ophyd.utils import LimitError
+from pydantic import ValidationError
+from safety import Recorder, box, hull, shape_distance
+
+from curio_plans.plans import spectra_at
+from ophyd_devices import AFM, DoseLog, Envelope, EnvelopeError
+from ophyd_devices.dose import DoseLogError
+from ophyd_devices.envelope import hull_distance
+from ophyd_devices.twin import twin
+
+ZONE = {"kind": "circle", "x": 300, "y": 300, "radius": 50}
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def build(backend=None, *, doses=None, **limits):
+        made.append(AFM(backend or Recorder(), envelope=Envelope.model_validate(limits), doses=doses))
+        return made[-1]
+
+    yield build
+    for afm in made:
+        afm.close()
+
+
+def test_an_envelope_is_a_frozen_value_that_json_can_hold():
+    envelope = Envelope(amplitude_max=5, forbidden=[ZONE], dose_per_spot={"loops": 3, "radius": 10})
+    assert Envelope.model_validate_json(envelope.model_dump_json()) == envelope
+    with pytest.raises(ValidationError, match="frozen"):
+        envelope.amplitude_max = 10
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"scan_range": (10, 0, 0, 10)}, "x_min < x_max"),
+        ({"scan_range": (0, float("nan"), 0, 10)}, "finite"),
+        ({"setpoint_range": (50, 5)}, "low, high"),
+        ({"amplitude_max": -1}, "greater than 0"),
+        ({"clearance": 0}, "greater than 0"),
+        ({"loops_per_tip": 1.5}, "integer"),
+        ({"dose_per_spot": {"loops": 0, "radius": 1}}, "greater than 0"),
+        ({"forbidden": [{"kind": "square"}]}, "circle"),
+        ({"forbidden": [{"kind": "rectangle", "x_min": 1, "x_max": 1, "y_min": 0, "y_max": 1}]}, "x_min < x_max"),
+        ({"amplitude": 5}, "not permitted"),
+    ],
+)
+def test_a_wrong_envelope_is_refused(limits, message):
+    with pytest.raises(ValidationError, match=message):
+        Envelope.model_validate(limits)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"scan_range": (0, 2000, 0, 100)}, {"setpoint_range": (0.5, 50)}, {"amplitude_max": 11}]
+)
+def test_an_envelope_wider_than_the_instrument_is_refused(make, limits):
+    with pytest.raises(ValueError, match="that of the instrument"):
+        make(**limits)
+
+
+def test_the_devices_show_the_limits_of_the_envelope(make):
+    afm = make(scan_range=(100, 900, 100, 700), setpoint_range=(5, 50), amplitude_max=8)
+    assert afm.scanner.x.limits == (100, 900)
+    assert afm.tip.setpoint.limits == (5, 50)
+    assert afm.spectrometer.amplitude.limits == (0, 8)
+    assert tuple(afm.imager.area.get()) == (100, 900, 100, 700)
+
+
+def test_the_envelope_is_in_the_baseline(make, engine, documents):
+    afm = make(forbidden=[ZONE])
+
+    def plan():
+        yield from bps.open_run()
+        yield from bps.trigger_and_read(afm.baseline, name="baseline")
+        yield from bps.close_run()
+
+    engine(plan())
+    (data,) = [doc["data"] for name, doc in documents if name == "event"]
+    assert Envelope.model_validate_json(data["afm_envelope"]) == afm.backend.envelope
+    assert json.loads(data["afm_envelope"])["forbidden"][0]["radius"] == 50
+
+
+def test_a_plan_into_a_forbidden_zone_is_refused_before_anything_moves(make, engine, documents):
+    afm = make(forbidden=[ZONE], clearance=20)
+    for run in (check_limits, engine):
+        with pytest.raises(LimitError, match=r"within 15 nm of the forbidden Circle.*choose another place"):
+            run(spectra_at(afm, [(100, 100), (365, 300)]))
+    assert documents == []
+    assert afm.link.backend.position() == (500, 400)
+
+
+def test_what_a_plan_needs_can_be_asked_beforehand(make):
+    afm = make(forbidden=[ZONE], slew_max=100, dose_per_spot={"loops": 1, "radius": 5}, loops_per_tip=3)
+    with pytest.raises(EnvelopeError, match=r"the frame .* comes within 0 nm"):
+        afm.imager.check()
+    with pytest.raises(EnvelopeError, match=r"243.902 V/s, the limit is 100 V/s; lower the amplitude"):
+        afm.spectrometer.check()
+    afm.spectrometer.amplitude.put(2)
+    afm.spectrometer.check([(500, 400), (510, 400), (520, 400)])
+    with pytest.raises(EnvelopeError, match="point 2: there are then 1 spectra within 5 nm"):
+        afm.spectrometer.check([(500, 400), (504, 400)])
+    with pytest.raises(EnvelopeError, match="point 4: the tip has then taken 3 spectra"):
+        afm.spectrometer.check([(x, 400) for x in (500, 510, 520, 530)])
+    assert afm.tip.loops.get() == 0
+
+
+def test_the_tip_is_lifted_over_what_it_must_not_be_dragged_over(make):
+    backend = Recorder()
+    afm = make(backend, forbidden=[ZONE], clearance=20)
+    afm.scanner.set((100, 300)).wait(5)
+    afm.tip.set("engaged").wait(5)
+    afm.scanner.set((100, 400)).wait(5)
+    assert afm.tip.position == "engaged"
+    afm.scanner.set((500, 200)).wait(5)
+    assert backend.commands[-2:] == [("withdraw",), ("move", 500.0, 200.0)]
+    assert afm.tip.position == "withdrawn"
+
+
+def test_the_guard_has_the_last_word(make):
+    backend = Recorder()
+    afm = make(backend, forbidden=[ZONE], clearance=20)
+    afm.scanner.set((100, 300)).wait(5)
+    afm.tip.set("engaged").wait(5)
+    sent = list(backend.commands)
+    with pytest.raises(EnvelopeError, match="withdraw first"):
+        afm.backend.move(500, 200, 1000, 0)
+    with pytest.raises(EnvelopeError, match="lower the amplitude"):
+        afm.backend.spectrum(np.array([20.0]), 1.0)
+    assert backend.commands == sent
+
+
+def test_the_dose_outlives_the_session(make, tmp_path):
+    path = tmp_path / "doses.jsonl"
+    for session in range(2):
+        afm = make(doses=DoseLog(path), dose_per_spot={"loops": 2, "radius": 10})
+        afm.tip.set("engaged").wait(5)
+        afm.spectrometer.trigger().wait(5)
+        assert afm.tip.loops.get() == session + 1
+    with pytest.raises(EnvelopeError, match="2 spectra within 10 nm"):
+        afm.spectrometer.trigger().wait(5)
+    with pytest.raises(EnvelopeError, match="withdraw first"):
+        afm.tip.replace()
+    afm.tip.set("withdrawn").wait(5)
+    afm.tip.replace()
+    afm.replace_sample()
+    assert afm.tip.loops.get() == 0
+    fresh = DoseLog(path)
+    assert (fresh.tip_loops, len(fresh.places)) == (0, 0)
+
+
+@pytest.mark.parametrize("line", ['{"loop": [1]}', '{"loop": [1, "a"]}', '{"replaced": "cat"}', '{"loop": [1, 2', "[]"])
+def test_a_damaged_dose_log_is_refused(tmp_path, line):
+    path = tmp_path / "doses.jsonl"
+    path.write_text('{"loop": [1.0, 2.0]}\n' + line)
+    with pytest.raises(DoseLogError, match="line 2: expected an entry"):
+        DoseLog(path)
+
+
+def test_a_twin_keeps_to_its_envelope_too(make):
+    afm = make(twin(seed=0), loops_per_tip=1)
+    afm.tip.set("engaged").wait(5)
+    afm.spectrometer.trigger().wait(5)
+    with pytest.raises(EnvelopeError, match="mount a new one"):
+        afm.spectrometer.trigger().wait(5)
+
+
+coordinate = st.integers(-5, 5).map(float) | st.floats(-5, 5).map(lambda x: round(x, 3))
+points = st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=5)
+
+
+@given(points, points)
+def test_the_distance_of_two_hulls_agrees_with_the_one_by_cases(one, other):
+    assert hull_distance(one, other) == pytest.approx(shape_distance(hull(one), hull(other)), abs=1e-9)
+
+
+def test_the_distance_of_known_shapes():
+    square = box((0, 1, 0, 1))
+    assert hull_distance(square, [(4, 5)]) == 5
+    assert hull_distance(square, [(0.5, 0.5)]) == 0
+    assert hull_distance(square, [(-1, 2), (2, -1)]) == 0
+    assert hull_distance([(0, 0), (0, 2)], [(1, 1), (3, 1)]) == 1

@@ -1,0 +1,94 @@
+"""The watchdog's side of the instrument: while the tip is engaged the controller is told that we live."""
+
+import time
+
+import pytest
+from safety import Recorder
+
+from ophyd_devices import AFM, link
+from ophyd_devices.backend import BackendError
+
+
+@pytest.fixture
+def backend():
+    return Recorder()
+
+
+@pytest.fixture
+def afm(backend, monkeypatch):
+    monkeypatch.setattr(link, "PROMISE_S", 0.04)
+    microscope = AFM(backend, name="afm")
+    yield microscope
+    microscope.close()
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
+def test_the_promise_is_kept_while_nothing_happens_and_taken_back_with_the_tip(afm, backend):
+    afm.scanner.set((10, 10)).wait(5)
+    assert backend.promises == []
+    afm.tip.set("engaged").wait(5)
+    assert eventually(lambda: len(backend.promises) > 5)
+    assert set(backend.promises) == {0.04}
+    afm.tip.set("withdrawn").wait(5)
+    assert backend.promises[-1] == 0
+    kept = len(backend.promises)
+    afm.scanner.set((20, 20)).wait(5)
+    assert len(backend.promises) == kept
+
+
+def test_the_promise_is_given_before_the_tip_engages(afm, backend, monkeypatch):
+    promised = []
+    monkeypatch.setattr(backend, "engage", lambda setpoint: promised.append(list(backend.promises)))
+    afm.tip.set("engaged").wait(5)
+    assert promised == [[0.04]]
+
+
+def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend):
+    afm.tip.set("engaged").wait(5)
+    backend.engaged = False
+    assert eventually(lambda: not afm.tip.contact.get())
+    assert eventually(lambda: backend.promises[-1] == 0)
+    assert afm.tip.force.get() == 0
+
+
+def test_closing_takes_the_promise_back(afm, backend):
+    afm.tip.set("engaged").wait(5)
+    afm.close()
+    assert backend.promises[-1] == 0
+    assert not backend.engaged
+    afm.close()
+    with pytest.raises(BackendError, match="make a new AFM"):
+        afm.scanner.set((10, 10))
+
+
+def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypatch, caplog):
+    afm.tip.set("engaged").wait(5)
+    asked = []
+
+    def gone(seconds):
+        asked.append(seconds)
+        raise BackendError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "keep_alive", gone)
+        assert eventually(lambda: len(asked) > 2)
+    assert eventually(lambda: "did not answer" in caplog.text)
+    afm.tip.set("withdrawn").wait(5)
+
+
+def test_force_and_its_error_are_measured_after_each_command(afm, backend, monkeypatch):
+    assert (afm.tip.force.get(), afm.tip.force_error.get()) == (0, 0)
+    afm.tip.setpoint.put(15)
+    afm.tip.set("engaged").wait(5)
+    assert afm.tip.force.get() == 20
+    assert afm.tip.force_error.get() == 5
+    monkeypatch.setattr(backend, "force", lambda: 12.0)
+    afm.spectrometer.trigger().wait(5)
+    assert afm.tip.force_error.get() == -3
+    assert afm.tip.loops.get() == 1
