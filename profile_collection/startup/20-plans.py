@@ -12,7 +12,7 @@ from curio_plans.binding import bind, limit, name_agent
 microscope = {"annotation": "Microscope", "devices": {"Microscope": ["afm"]}}
 agent_name = {"annotation": "Agent", "enums": {"Agent": known_agents()}}
 agent_option = {
-    "annotation": "typing.Optional[typing.Dict[AgentOption, typing.Union[bool, int, float, str]]]",
+    "annotation": "typing.Optional[typing.Dict[AgentOption, typing.Union[None, bool, int, float, str, dict]]]",
     "enums": {"AgentOption": sorted({option for name in known_agents() for option in agent_options(name)})},
 }
 edges = [edge for axis in afm.scanner.scan_range for edge in axis]
