@@ -14,8 +14,8 @@ that it may hold::
     name = "twin"                        # twin, recorded, epics, … or "package.module:function"
     options = { seed = 3 }               # what that backend takes
 
-    [envelope]                           # the safety envelope, see docs/how-to/safety.md
-    amplitude_max = 6.0
+    [envelope]                           # tighter limits than the instrument's own
+    amplitude_max = 8.0
 
 Environment variables come before the file: ``CURIO_DATA``, ``CURIO_TILED_URI``, ``CURIO_TILED_API_KEY``,
 ``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the file of a recorded sample.
@@ -34,8 +34,8 @@ FILE = "curio.toml"
 Check = Callable[[str, Mapping[str, Any]], None]
 """Raises ValueError unless there is a backend of this name that takes these options."""
 
-CheckEnvelope = Callable[[Mapping[str, Any]], Any]
-"""Raises ValueError unless these are limits of a safety envelope."""
+Limits = Callable[[Mapping[str, Any]], Any]
+"""Raises pydantic's ValidationError unless this is an envelope."""
 
 
 class SettingsError(ValueError):
@@ -71,11 +71,7 @@ class Settings(_Table):
 
 
 def load_settings(
-    check: Check,
-    file: str | Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    *,
-    check_envelope: CheckEnvelope | None = None,
+    check: Check, limits: Limits, file: str | Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Return the settings from file and environment; nothing is made, nothing connects.
 
@@ -83,12 +79,12 @@ def load_settings(
     ----------
     check : callable
         Looks at name and options of the backend; ``ophyd_devices.registry.check_backend``.
+    limits : callable
+        Validates the envelope; ``ophyd_devices.envelope.Envelope.model_validate``.
     file : path, optional
         Instead of ``CURIO_SETTINGS`` and ``curio.toml``.
     environment : mapping, optional
         Instead of the process's environment variables.
-    check_envelope : callable, optional
-        Looks at the limits; ``ophyd_devices.envelope.Envelope.of``.
 
     Raises
     ------
@@ -110,14 +106,14 @@ def load_settings(
         faults = (f"{source(fault['loc'][0])}: {_sentence(fault)}" for fault in error.errors())
         raise SettingsError("; ".join(faults)) from None
     try:
+        limits(settings.envelope)
+    except ValidationError as error:
+        faults = (f"{path}: {_sentence({**fault, 'loc': ('envelope', *fault['loc'])})}" for fault in error.errors())
+        raise SettingsError("; ".join(faults)) from None
+    try:
         check(settings.backend.name, settings.backend.options)
     except ValueError as error:
         raise SettingsError(f"{source('backend')}: {error}") from None
-    try:
-        if check_envelope is not None:
-            check_envelope(settings.envelope)
-    except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from None
     return settings
 
 
@@ -173,7 +169,7 @@ def _sentence(fault: Any) -> str:
     *tables, key = fault["loc"]
     name = ".".join(str(part) for part in fault["loc"])
     value = "…" if "key" in name else repr(fault["input"])  # an API key belongs into no log
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] == "extra_forbidden" and tables[:1] != ["envelope"]:
         table: dict[str, type[_Table]] = {"tiled": Tiled, "backend": Backend}
         known = (table[tables[0]] if tables else Settings).model_fields
         return f"there is no setting {name} (= {value}); known are {', '.join(known)}"

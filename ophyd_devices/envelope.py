@@ -1,12 +1,11 @@
 """What an instrument may be asked to do: a frozen value, written as JSON if you like, that every backend is held to."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from ophyd.utils import LimitError
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from ophyd_devices.backend import Area, Info
 
@@ -101,24 +100,6 @@ class Envelope(_Value):
     forbidden: tuple[Zone, ...] = ()
     clearance: PositiveFloat = 50.0
     contact_move_max: PositiveFloat | None = None
-
-    @classmethod
-    def of(cls, limits: Mapping[str, Any]) -> "Envelope":
-        """Return the envelope that `limits` describe, as a settings file has them.
-
-        Raises
-        ------
-        ValueError
-            That names each wrong limit and its value.
-        """
-        try:
-            return cls.model_validate(dict(limits))
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"envelope.{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}"
-                for fault in error.errors()
-            )
-            raise ValueError(f"{wrong}; known are {', '.join(cls.model_fields)}") from None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

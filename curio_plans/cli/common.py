@@ -1,14 +1,15 @@
 """What all commands share: the application, consoles, options, errors in one line, opening a storage."""
 
 import functools
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from curio_plans.cli.metadata import value
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,7 +19,7 @@ app = typer.Typer(
         "Let a microscope follow its curiosity.\n\n"
         "[bold]curio run[/] takes an image, then asks an agent again and again where to measure the next spectrum. "
         "Everything is kept as Bluesky documents: [bold]curio runs[/] lists them, [bold]curio show[/] draws one, "
-        "[bold]curio report[/] analyses one, [bold]curio replay[/] checks that the agent decides the same again."
+        "[bold]curio replay[/] checks that the agent decides the same again."
     ),
 )
 console = Console()
@@ -56,29 +57,21 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
-def named_values(pairs: Iterable[str], option: str = "--option") -> dict[str, Any]:
-    """Return the values of a repeatable option ``name=value``.
+def named_values(option: str, pairs: list[str] | None) -> dict[str, Any]:
+    """Return the values of a repeatable option ``name=value``; one that is JSON counts as such, any other as text.
 
     Raises
     ------
     ValueError
         If one has no ``=``.
     """
-    values: dict[str, Any] = {}
-    for pair in pairs:
+    values = {}
+    for pair in pairs or []:
         name, found, text = pair.partition("=")
         if not found:
             raise ValueError(f"expected {option} name=value, got {pair!r}")
         values[name] = value(text)
     return values
-
-
-def value(text: str) -> Any:
-    """Return `text` as the JSON value that it is, or else as it is."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def connect(backend: str, options: Mapping[str, Any]) -> Any:

@@ -51,7 +51,7 @@ def ioc(
     def ready(bound: int) -> None:
         console.print(f"{prefix} ready on {', '.join(interfaces)}, port {bound}", soft_wrap=True, highlight=False)
 
-    serve(connect(backend, named_values(option or [])), prefix, interfaces, ready)
+    serve(connect(backend, named_values("--option", option)), prefix, interfaces, ready)
 
 
 @app.command()
@@ -70,7 +70,7 @@ def doctor(
     from ophyd_devices.backend import BackendError
     from ophyd_devices.doctor import examine
 
-    instrument = connect(backend, named_values(option or []))
+    instrument = connect(backend, named_values("--option", option))
     if contact and not instrument.info.simulated:
         typer.confirm("The tip will approach the surface and touch it. Go on?", abort=True)
     failed = 0

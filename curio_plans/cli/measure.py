@@ -123,9 +123,9 @@ def run(
     if settings is not None:
         if sample is not None or real_time:
             raise ValueError("--settings names the instrument; leave out --sample and --real-time")
-        chosen = load_settings(check_backend, settings, {}, check_envelope=Envelope.of)
+        chosen = load_settings(check_backend, Envelope.model_validate, settings, {})
         backend = connect(chosen.backend.name, chosen.backend.options)
-        safety = {"envelope": Envelope.of(chosen.envelope), "doses": DoseLog(chosen.doses)}
+        safety = {"envelope": Envelope.model_validate(chosen.envelope), "doses": DoseLog(chosen.doses)}
         data = chosen.data if data == DATA else data
         if chosen.tiled is not None and tiled is None:
             tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
@@ -148,7 +148,7 @@ def run(
         arguments = {
             "agent": config, "points": points, "build": build,
             "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
-            "quality": named_values(quality or [], "--quality"), "drift": named_values(drift or [], "--drift") or None,
+            "quality": named_values("--quality", quality), "drift": named_values("--drift", drift) or None,
         }  # fmt: skip
         if dry_run:
             _rehearse(afm, arguments)
@@ -185,7 +185,7 @@ def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) 
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    return chosen | named_values(pairs)
+    return chosen | named_values("--option", pairs)
 
 
 def _measure(

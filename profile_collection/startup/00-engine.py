@@ -21,7 +21,7 @@ from curio_plans.storage import Storage
 from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import check_backend
 
-settings = load_settings(check_backend, check_envelope=Envelope.of)  # refused before anything is made or connects
+settings = load_settings(check_backend, Envelope.model_validate)  # refused before anything is made or connects
 data = settings.data.expanduser().resolve()
 tiled = settings.tiled
 

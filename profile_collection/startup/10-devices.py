@@ -7,7 +7,7 @@ from ophyd_devices.registry import make_backend
 afm = AFM(
     make_backend(settings.backend.name, **settings.backend.options),
     name="afm",
-    envelope=Envelope.of(settings.envelope),
+    envelope=Envelope.model_validate(settings.envelope),
     doses=DoseLog(settings.doses),
 )
 Finalize(None, afm.close, exitpriority=0)

@@ -18,21 +18,21 @@ runs = StoredRuns(storage, build)
 microscope = {"annotation": "Microscope", "devices": {"Microscope": ["afm"]}}
 agent_name = {"annotation": "Agent", "enums": {"Agent": known_agents()}}
 agent_option = {
-    "annotation": "typing.Optional[typing.Dict[AgentOption, typing.Union[bool, int, float, str]]]",
+    "annotation": "typing.Optional[typing.Dict[AgentOption, typing.Union[None, bool, int, float, str, dict]]]",
     "enums": {"AgentOption": sorted({option for name in known_agents() for option in agent_options(name)})},
 }
 edges = [edge for axis in afm.scanner.scan_range for edge in axis]
 places = {"min": min(edges), "max": max(edges)}
 count = {"min": 1}
+hook = {"annotation": "NoneType"}  # a function cannot be submitted
 
 image = limit(bind(plans.image), afm=microscope)
-spectra_at = limit(bind(plans.spectra_at, measure=None), afm=microscope, points=places)
+spectra_at = limit(bind(plans.spectra_at), afm=microscope, points=places, measure=hook)
 grid_spectroscopy = limit(
-    bind(plans.grid_spectroscopy, measure=None), afm=microscope, columns=count, rows=count, area=places
+    bind(plans.grid_spectroscopy), afm=microscope, columns=count, rows=count, area=places, measure=hook
 )
-steps = {"measure": None, "escalate": None, "ask": desk.ask}  # other steps: plans.curiosity
 curiosity = limit(
-    name_agent(bind(plans.curiosity, build=build, stored=storage.resumable, escalate_when=None, **steps), configure),
+    name_agent(bind(plans.curiosity, build=build, stored=storage.resumable, ask=desk.ask), configure),
     afm=microscope,
     agent=agent_name,
     options=agent_option,
@@ -41,8 +41,16 @@ curiosity = limit(
     stride=count,
     lookahead={"min": 0, "max": 1},
     map_every={"min": 0},
+    think_timeout={"min": 0},
+    measure=hook,
+    escalate=hook,
 )
-resume = limit(bind(plans.resume, build=build, stored=storage.resumable, **steps), afm=microscope)
+resume = limit(
+    bind(plans.resume, build=build, stored=storage.resumable, ask=desk.ask),
+    afm=microscope,
+    measure=hook,
+    escalate=hook,
+)
 agent = configure
 
 print(

@@ -12,7 +12,7 @@ def load(tmp_path, text=None, **environment):
     if text is not None:
         file.write_text(text)
         environment["CURIO_SETTINGS"] = str(file)
-    return load_settings(check_backend, environment=environment)
+    return load_settings(check_backend, Envelope.model_validate, environment=environment)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,10 @@ def test_the_file_in_the_working_directory_is_found_and_another_is_preferred(tmp
     (tmp_path / "curio.toml").write_text('data = "here"')
     assert str(load(tmp_path).data) == "here"
     assert str(load(tmp_path, 'data = "there"').data) == "there"
-    assert str(load_settings(check_backend, tmp_path / "curio.toml", {"CURIO_DATA": "env"}).data) == "env"
+    assert (
+        str(load_settings(check_backend, Envelope.model_validate, tmp_path / "curio.toml", {"CURIO_DATA": "env"}).data)
+        == "env"
+    )
 
 
 def test_the_environment_comes_first(tmp_path):
@@ -57,10 +60,12 @@ def test_the_environment_comes_first(tmp_path):
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
-        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, doses, tiled, backend"),
+        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, doses, tiled, backend, envelope"),
         ('[backend]\nnam = "x"', {}, "there is no setting backend.nam (= 'x'); known are name, options"),
         ('[tiled]\nurl = "x"', {}, "tiled needs the setting uri"),
         ('[tiled]\nuri = "x"\nkey = "secret"', {}, "there is no setting tiled.key (= …); known are uri, api_key"),
+        ("[envelope]\namplitude = 8", {}, "lab.toml: envelope.amplitude = 8: Extra inputs are not permitted"),
+        ("[envelope]\namplitude_max = -8", {}, "envelope.amplitude_max = -8: Input should be greater than 0"),
         ('backend = "twin"', {}, "backend = 'twin': Input should be a valid dictionary"),
         ("data = 3", {}, "data = 3: Input is not a valid path"),
         ("data =", {}, "lab.toml is not TOML"),
@@ -92,14 +97,3 @@ def test_a_dotted_path_is_a_backend(tmp_path, monkeypatch):
         make_backend("lab_scope:make", seed=7)
     with pytest.raises(UnknownBackendError, match="unknown backend 'lab_scope'; known are"):
         make_backend("lab_scope")
-
-
-def test_limits_are_checked_before_anything_connects(tmp_path):
-    (tmp_path / "curio.toml").write_text("[envelope]\namplitude_max = 6.0\n")
-    settings = load_settings(check_backend, tmp_path / "curio.toml", {}, check_envelope=Envelope.of)
-    assert Envelope.of(settings.envelope) == Envelope(amplitude_max=6.0)
-    (tmp_path / "curio.toml").write_text("[envelope]\namplitude_max = -6.0\ncolour = 1\n")
-    with pytest.raises(
-        SettingsError, match=r"envelope.amplitude_max = -6.0: .*; envelope.colour = 1: .*known are scan_"
-    ):
-        load_settings(check_backend, tmp_path / "curio.toml", {}, check_envelope=Envelope.of)

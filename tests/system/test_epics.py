@@ -401,10 +401,10 @@ CLIENT = """
 import sys
 from bluesky import RunEngine
 from curio_plans.plans import image
-from ophyd_devices import AFM
+from ophyd_devices import AFM, link
 from ophyd_devices.epics import EpicsBackend
+link.PROMISE_S = 1.0
 afm = AFM(EpicsBackend("slow:"), name="afm")
-afm.backend.keep_alive(1.0)
 afm.imager.line_rate.put(4.0)
 RunEngine({})(image(afm))
 """
@@ -414,7 +414,7 @@ def test_a_client_that_is_killed_mid_run_leaves_the_tip_withdrawn(connect, slow)
     observer = connect(slow)
     (watchdog,) = observer._context.get_pvs("slow:Watchdog")
     process = subprocess.Popen([sys.executable, "-c", CLIENT], env=dict(os.environ))
-    until(lambda: observer.in_contact() and observer._read("Frame:Lines")[1] >= 8)
+    until(lambda: observer.in_contact() and list(observer._read("Frame:Lines")[1:2]) >= [8])
     assert watchdog.read().data[0] == Watchdog.WATCHING  # two seconds later the promise of one second is still kept
     process.kill()
     process.wait()

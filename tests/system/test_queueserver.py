@@ -145,8 +145,8 @@ def test_runs_of_the_queue_land_in_tiled(queue):
     [
         ("picture", ["afm"], {}, "'picture' is not in the list of allowed plans"),
         ("image", ["microscope"], {}, "Input should be 'afm'"),
-        ("curiosity", ["afm", "bold"], {}, "Input should be 'grid', 'paper-latent' or 'random'"),
-        ("curiosity", ["afm", {"agent": "random"}], {}, "Input should be 'grid', 'paper-latent' or 'random'"),
+        ("curiosity", ["afm", "bold"], {}, "input_value='bold'"),
+        ("curiosity", ["afm", {"agent": "random"}], {}, "input_type=dict"),
         ("curiosity", ["afm", "random"], {"options": {"sed": 3}}, "options.sed"),
         ("curiosity", ["afm", "random"], {"options": {"seed": [3]}}, "options.seed"),
         ("curiosity", ["afm", "random", "ten"], {}, "valid integer"),
