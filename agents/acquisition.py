@@ -1,13 +1,64 @@
 """Which candidate is worth measuring: pure functions over the pool.
 
 N is the number of candidates. The formulas are those of Vatsavai et al., *Curiosity driven exploration to optimize
-structure–property learning in microscopy*, Digital Discovery 2025, doi 10.1039/d5dd00119f.
+structure–property learning in microscopy*, Digital Discovery 2025, doi 10.1039/d5dd00119f, unless said otherwise.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.stats import norm
 
 Values = NDArray[np.float64]
+
+CHUNK = 1 << 21
+"""As many distances at once; 16 MB."""
+
+
+def inverse_distances(latent: Values, measured: NDArray[np.int64]) -> Values:
+    """Return ``Σ_i 1/d_ij`` for each candidate j over the measured ones, ∞ where it coincides with one of them.
+
+    The sum over more measured candidates is the sum of the sums, so an agent whose latent space stays as it is adds one
+    column after each observation.
+
+    Parameters
+    ----------
+    latent : (N, L)
+        Coordinates of all candidates in a latent space.
+    measured : (n,)
+        Which of them were measured.
+
+    Returns
+    -------
+    (N,)
+    """
+    size = max(CHUNK // max(len(measured), 1), 1)
+    with np.errstate(divide="ignore"):
+        parts = [
+            (1 / cdist(latent[first : first + size], latent[measured])).sum(axis=1)  # (size, n) → (size,)
+            for first in range(0, len(latent), size)
+        ]
+    return np.concatenate(parts)
+
+
+def novelty_of(inverse: Values, count: int) -> Values:
+    """Return the harmonic mean distance ``E_j = n / Σ_i 1/d_ij`` to `count` measured candidates, of mean 1.
+
+    Parameters
+    ----------
+    inverse : (N,)
+        See :func:`inverse_distances`.
+    count : int
+        n, how many candidates were measured.
+
+    Returns
+    -------
+    (N,)
+        0 where a candidate coincides with a measured one. All 0 if every candidate does.
+    """
+    novelty = np.asarray(count / inverse)
+    mean = novelty.mean()
+    return np.asarray(novelty / mean if mean > 0 else novelty, dtype=np.float64)
 
 
 def latent_novelty(latent: Values, measured: NDArray[np.int64]) -> Values:
@@ -27,14 +78,10 @@ def latent_novelty(latent: Values, measured: NDArray[np.int64]) -> Values:
     (N,)
         0 where a candidate coincides with a measured one. All 0 if every candidate does.
     """
-    distances = np.sqrt(((latent[:, None, :] - latent[None, measured, :]) ** 2).sum(axis=2))  # (N, n)
-    with np.errstate(divide="ignore"):
-        novelty = len(measured) / (1 / distances).sum(axis=1)
-    mean = novelty.mean()
-    return np.asarray(novelty / mean if mean > 0 else novelty, dtype=np.float64)
+    return novelty_of(inverse_distances(latent, measured), len(measured))
 
 
-def decaying_exploration(predicted_error: Values, novelty: Values, fraction: float, decay: float) -> Values:
+def decaying_exploration(predicted_error: Values, exploration: Values, fraction: float, decay: float) -> Values:
     """Return a mixture that begins with exploring and comes to rely on the predicted error.
 
     ``A_j = (1 − e^{−λn}) C_j + e^{−λn} E_j``.
@@ -43,8 +90,8 @@ def decaying_exploration(predicted_error: Values, novelty: Values, fraction: flo
     ----------
     predicted_error : (N,)
         C, relative to the mean error at the measured points.
-    novelty : (N,)
-        E, see :func:`latent_novelty`.
+    exploration : (N,)
+        E, see :func:`latent_novelty`; with Monte-Carlo dropout also the spread of the predicted error.
     fraction : float
         n, the used fraction of the budget that follows the initial points, 0…1.
     decay : float
@@ -55,4 +102,51 @@ def decaying_exploration(predicted_error: Values, novelty: Values, fraction: flo
     (N,)
     """
     exploring = np.exp(-decay * fraction)
-    return np.asarray((1 - exploring) * predicted_error + exploring * novelty, dtype=np.float64)
+    return np.asarray((1 - exploring) * predicted_error + exploring * exploration, dtype=np.float64)
+
+
+def curious_or_conservative(predicted_error: Values, beta: float, sharpness: float) -> Values:
+    """Return how far the predicted error is from the one to stay away from.
+
+    ``A_j = 1 − exp(−λ |L_j − (1 − β)|)`` with the predicted errors ``L_j`` scaled to 0…1 over the pool.
+
+    Parameters
+    ----------
+    predicted_error : (N,)
+        In any unit; where all are equal, ``L_j`` is 0.
+    beta : float
+        β, 0…1. 1 is curious and seeks the largest predicted error; 0 is conservative and seeks the smallest; 0.5
+        prefers both extremes over the middle.
+    sharpness : float
+        λ > 0. It stretches the score but does not change the order of the candidates.
+
+    Returns
+    -------
+    (N,)
+        0…1.
+    """
+    low, high = predicted_error.min(), predicted_error.max()
+    scaled = (predicted_error - low) / (high - low) if high > low else np.zeros_like(predicted_error)
+    return np.asarray(1 - np.exp(-sharpness * np.abs(scaled - (1 - beta))), dtype=np.float64)
+
+
+def expected_improvement(mean: Values, spread: Values, best: float) -> Values:
+    """Return by how much each candidate is expected to exceed the best value so far.
+
+    ``(μ_j − y*) Φ(z_j) + σ_j φ(z_j)`` with ``z_j = (μ_j − y*)/σ_j`` (Jones, Schonlau & Welch, J. Global Optim. 13, 455
+    (1998)).
+
+    Parameters
+    ----------
+    mean, spread : (N,)
+        Prediction μ and its standard deviation σ > 0.
+    best : float
+        y*, the largest measured value.
+
+    Returns
+    -------
+    (N,)
+    """
+    gain = mean - best
+    z = gain / spread
+    return np.asarray(gain * norm.cdf(z) + spread * norm.pdf(z), dtype=np.float64)

@@ -113,10 +113,10 @@ class BaseAgent:
         return np.array([observation.index for observation in self._observations], dtype=np.int64)
 
     def available(self, context: Context) -> NDArray[np.int64]:
-        """Return the candidates that are neither measured, nor excluded, nor pending, in ascending order."""
+        """Return the candidates that are not measured, excluded, pending or to be avoided, in ascending order."""
         free = np.ones(len(self.pool), dtype=bool)
         free[self.measured] = False
-        free[[*self._excluded, *context.pending]] = False
+        free[[*self._excluded, *context.pending, *context.avoid]] = False
         return np.flatnonzero(free)
 
     def numbers(self, purpose: str, *counters: int) -> np.random.Generator:
@@ -171,6 +171,9 @@ def _check_observation(observation: Observation, pool: Pool | None, earlier: Seq
             f"the spectrum of candidate {observation.index} is not finite, first at step "
             f"{int(np.flatnonzero(~np.isfinite(spectrum))[0])}; exclude the candidate or measure it again"
         )
+    axis = observation.axis
+    if axis is not None and (np.shape(axis) != spectrum.shape or not np.isfinite(axis).all()):
+        raise RecordError(f"the axis of a spectrum of {spectrum.size} values has as many, all finite; got {axis!r}")
 
 
 def _check_index(index: int, pool: Pool | None) -> None:

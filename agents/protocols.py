@@ -52,6 +52,8 @@ class Observation:
         The measured spectrum, in its own unit.
     time : float
         Instrument time in s.
+    axis : (K,) float64, optional
+        What the spectrum is a function of, e.g. the bias in V of each step, where it is known.
     """
 
     index: int
@@ -59,6 +61,7 @@ class Observation:
     position: NDArray[np.float64]
     spectrum: NDArray[np.float64]
     time: float
+    axis: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,13 @@ class Context:
         Points of the whole run, initial points included.
     pending : tuple of int
         Candidates that were decided but are not measured yet; they are not available.
+    avoid : tuple of int
+        Candidates that whoever asks does not want now; they are not available either.
     """
 
     budget: int
     pending: tuple[int, ...] = ()
+    avoid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ class Report:
     maps : mapping of str to (N,) float32
         Pictures over the pool (score, predicted error …); empty before the first training.
     prediction : (N, K) float32 or None
-        The predicted spectrum at every candidate in the unit of the spectra; None for an agent without a model
+        The predicted spectrum at every candidate in the unit of the spectra; None for an agent that predicts none
         and before the first training.
     """
 
@@ -153,7 +159,7 @@ class Agent(Protocol):
 
     Laws, tested for every registered agent:
 
-    - it never suggests a candidate that was measured, excluded or is pending, nor one outside the pool;
+    - it never suggests a candidate that was measured, excluded, is pending or to be avoided, nor one outside the pool;
     - the same config and the same records give the same suggestion, bit for bit on the same machine, torch build and
       thread count, whatever was asked in between and however the records were grouped into calls;
     - :attr:`config` is JSON-able and rebuilds the agent;
@@ -194,6 +200,15 @@ class Agent(Protocol):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot of an agent with the same config."""
+        ...
+
+
+@runtime_checkable
+class HasLatent(Protocol):
+    """What an agent may offer beside :class:`Agent`: where it places the candidates in a space of its own."""
+
+    def latent(self) -> NDArray[np.float32] | None:
+        """Return the latent coordinates (N, L) of all candidates; None if there are none, or none yet."""
         ...
 
 

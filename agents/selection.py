@@ -1,6 +1,7 @@
 """From scores to a choice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,3 +19,7 @@ def among_best_ten(scores: NDArray[np.float64], n: int, numbers: np.random.Gener
     """Draw `n` of the ten largest scores (of the `n` largest, if that is more), as the authors' code does."""
     best = np.argsort(-scores, kind="stable")[: max(n, 10)]
     return numbers.choice(best, size=n, replace=False)
+
+
+SELECTIONS: Mapping[str, Selection] = MappingProxyType({"largest": largest, "best-ten": among_best_ten})
+"""By the name that an agent's option has."""

@@ -18,7 +18,8 @@ from agents.protocols import Agent, Config, Context, Observation, Pool, Question
 from curio_plans import floors
 from curio_plans.documents import History
 from curio_plans.replay import ReplayError, exploration
-from curio_plans.report import ACCENT, QUIET, Curve, _draw_map, learning_curve
+from curio_plans.report import Curve, learning_curve
+from curio_plans.report.drawing import ACCENT, QUIET, draw_map
 
 Progress = Callable[[int, int], None]
 
@@ -168,7 +169,7 @@ def counterfactual(
         stored=Course(
             _label(history.start["agent"] if history.start is not None else {}),
             measured,
-            None if own is None else Curve(own.points, own.mse / yardstick.floor),
+            None if own is None else Curve(own.points, own.mse / yardstick.floor, own.spread),
             yardstick.curve(measured),
         ),
         other=Course(_label(walk.agent.config), np.array(walk.chosen), walk.curve(), yardstick.curve(walk.chosen)),
@@ -205,7 +206,7 @@ class _Walk:
         """Return the error of its own predictions relative to the mean spectrum."""
         errors = np.array(self._errors) / _floor(self._truth)
         known = ~np.isnan(errors)
-        return Curve(self._counts[known], errors[known]) if known.any() else None
+        return Curve(self._counts[known], errors[known], np.zeros(int(known.sum()))) if known.any() else None
 
     def _suggest(self, pending: tuple[int, ...]) -> Suggestion:
         try:
@@ -230,13 +231,12 @@ class _Yardstick:
         return _floor(self.truth)
 
     def curve(self, candidates: Sequence[int] | NDArray[np.int64]) -> Curve:
-        features = self.pool.patches.reshape(len(self.pool), -1).astype(np.float64)
         errors = []
         for count in self.counts:
             taken = np.asarray(candidates[:count])
-            prediction = floors.ridge_prediction(features, self.truth[taken], taken)
+            prediction = floors.ridge_prediction(self.pool, self.truth[taken], taken)
             errors.append(_mse(prediction, self.truth, taken) / self.floor)
-        return Curve(self.counts, np.array(errors))
+        return Curve(self.counts, np.array(errors), np.zeros(len(errors)))
 
 
 def draw(result: Counterfactual) -> Figure:
@@ -262,7 +262,7 @@ def _draw_courses(axes: Axes, result: Counterfactual) -> None:
     pool = result.history.pool
     assert pool is not None  # noqa: S101  else exploration() raises
     shown = pool.patches[:, 0, pool.patches.shape[2] // 2, pool.patches.shape[3] // 2]
-    _draw_map(axes, result.history, shown.astype(np.float64), "image")
+    draw_map(axes, result.history, shown.astype(np.float64), "image")
     axes.images[0].set_cmap("gray")
     for course, marker, colour in ((result.stored, "o", "#38bdf8"), (result.other, "x", ACCENT)):
         places = pool.positions[course.candidates]

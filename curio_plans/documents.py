@@ -5,6 +5,7 @@ That the live agent sees the world only through :class:`History` is what makes a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -280,13 +281,13 @@ class History:
         elif stream in (POINT, REJECTED):
             self.time = max(self.time, float(data[f"{self.microscope}_spectrometer_time"]))
         if stream == POINT and CANDIDATE in data:
-            observation = read_observation(data, self.microscope)
+            observation = read_observation(data, self.microscope, self.configuration[stream])
             self.observations.append(observation)
             self.observation_uids.append(doc["uid"])
             self.outcomes.append(observation)
             self._append(observation)
         elif stream == REJECTED and CANDIDATE in data:
-            observation = read_observation(data, self.microscope)
+            observation = read_observation(data, self.microscope, self.configuration[stream])
             self.rejected.append(Rejected(observation, int(data[ATTEMPT]), str(data["rejected_reason"])))
         elif stream == EXCLUSION:
             for index in np.flatnonzero(data["exclusion_candidates"]):
@@ -336,18 +337,22 @@ class History:
         self._ended.append(len(self.outcomes))
 
 
-def read_observation(data: Mapping[str, Any], microscope: str) -> Observation:
-    """Return the observation in the data of one event of the ``primary`` or ``rejected`` stream.
+def read_observation(
+    data: Mapping[str, Any], microscope: str, configuration: Mapping[str, Any] = MappingProxyType({})
+) -> Observation:
+    """Return the observation in data and configuration of one event of the ``primary`` or ``rejected`` stream.
 
     Both its places are where the first image shows them: what was read back from the scanner, less the drift since.
     """
     scanner = f"{microscope}_scanner"
+    bias = configuration.get(f"{microscope}_spectrometer_axis")
     return Observation(
         index=int(data[CANDIDATE]),
         requested=np.array([data["target_x"], data["target_y"]], dtype=np.float64),
         position=np.array([data[f"{scanner}_{axis}"] - data[f"drift_{axis}"] for axis in "xy"], dtype=np.float64),
         spectrum=np.asarray(data[f"{microscope}_spectrometer_spectrum"], dtype=np.float64),
         time=float(data[f"{microscope}_spectrometer_time"]),
+        axis=None if bias is None else np.asarray(bias, dtype=np.float64),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.protocols import Exclusion, Observation
 from curio_plans.documents import POINT, BeliefMap, Decision, History
 from curio_plans.replay import exploration
-from curio_plans.report import ACCENT, QUIET, _axis_unit, _draw_map, _leave_blank, _spectrum_unit
+from curio_plans.report.drawing import ACCENT, QUIET, draw_map, leave_blank, spectral_axis, spectrum_unit
 
 SCORE = "score"
 """The map of the acquisition value."""
@@ -127,7 +127,7 @@ class Explanation:
             return "nothing: the run ended before it was measured"
         if isinstance(self.outcome, Exclusion):
             return f"excluded: {self.outcome.reason}"
-        unit = _spectrum_unit(self.history)
+        unit = spectrum_unit(self.history)
         text = f"a spectrum of height {np.ptp(self.outcome.spectrum):.3g} {unit}"
         if self.errors is None:
             return text
@@ -186,7 +186,7 @@ def draw(explanation: Explanation) -> Figure:
     for axis, name in zip(axes[1:-1], names, strict=False):
         _draw_part(axis, explanation, name)
     if not names:
-        _leave_blank(axes[1], "no map of the score's parts was recorded by then")
+        leave_blank(axes[1], "no map of the score's parts was recorded by then")
     _draw_spectrum(axes[-1], explanation)
     start, decision = explanation.history.start, explanation.decision
     agent, uid = ("", "") if start is None else (start["agent"].get("agent", ""), start["uid"][:8])
@@ -199,11 +199,11 @@ def _draw_place(axes: Axes, explanation: Explanation) -> None:
     pool = history.pool
     assert pool is not None  # noqa: S101  else exploration() raises
     if belief is not None and SCORE in belief.maps:
-        _draw_map(axes, history, belief.maps[SCORE].astype(np.float64), "score")
+        draw_map(axes, history, belief.maps[SCORE].astype(np.float64), "score")
         axes.set_title(f"score after {belief.observations} observations")
     else:
         shown = pool.patches[:, 0, pool.patches.shape[2] // 2, pool.patches.shape[3] // 2]
-        _draw_map(axes, history, shown.astype(np.float64), "image")
+        draw_map(axes, history, shown.astype(np.float64), "image")
         axes.set_title("image (there is no map of the score)")
     measured = pool.positions[explanation.measured]
     axes.plot(measured[:, 0], measured[:, 1], "o", ms=4, mfc="white", mec="black", mew=0.6, label="known then")
@@ -227,19 +227,17 @@ def _draw_spectrum(axes: Axes, explanation: Explanation) -> None:
     history, belief, outcome = explanation.history, explanation.belief, explanation.outcome
     axes.set_title("what came of it")
     if not isinstance(outcome, Observation):
-        return _leave_blank(axes, "not measured" if outcome is None else f"excluded: {outcome.reason}")
-    spectrometer = f"{history.microscope}_spectrometer"
-    configuration = history.configuration[POINT]
-    axis = np.asarray(configuration[f"{spectrometer}_axis"])
-    unit = _axis_unit(history)
-    axes.set_xlabel(f"{configuration[f'{spectrometer}_axis_name']}{f' / {unit}' if unit else ''}")
-    axes.set_ylabel(f"{configuration[f'{spectrometer}_quantity']} / {_spectrum_unit(history)}")
+        leave_blank(axes, "not measured" if outcome is None else f"excluded: {outcome.reason}")
+        return
+    axis, label = spectral_axis(history)
+    quantity = history.configuration[POINT][f"{history.microscope}_spectrometer_quantity"]
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"{quantity} / {spectrum_unit(history)}")
     axes.plot(axis, outcome.spectrum, ".-", color=QUIET, lw=0.8, ms=3, label="measured")
     if belief is not None and belief.prediction is not None:
         label = f"predicted after {belief.observations} observations"
         axes.plot(axis, belief.prediction[outcome.index], color=ACCENT, lw=1.5, label=label)
     axes.legend(fontsize=7)
-    return None
 
 
 def _rms(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -4,54 +4,78 @@ Every error here is the mean squared error of the predicted spectra over the who
 spectrum, against the true spectra that a simulation or a recorded sample knows.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
 from sklearn.preprocessing import StandardScaler
 
 from agents.protocols import Pool
 
 Array = NDArray[np.floating[Any]]
 
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "patch": ("patch",),
+    "position": ("position",),
+    "patch and position": ("patch", "position"),
+}
+"""What a kernel ridge regression may look at: the structure, the coordinates only, or both."""
+
+STEEPNESS: Mapping[str, tuple[float, ...]] = {
+    "patch": (0.01, 0.03, 0.1, 0.3),
+    "position": (0.03, 0.3, 3.0, 30.0),
+}
+"""Factors γ of the squared distance to choose from; the distance is the mean over standardised features."""
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
+
 
 def ridge_prediction(
-    features: Array, spectra: Array, measured: Sequence[int] | NDArray[np.integer[Any]]
+    pool: Pool, spectra: Array, measured: Sequence[int] | NDArray[np.integer[Any]], kind: str = "patch"
 ) -> NDArray[np.float64]:
-    """Predict all spectra from some, by kernel ridge regression with a radial basis function.
+    """Predict all spectra from some, by kernel ridge regression with the kernel ``exp(−Σ γ_f d_f²)``.
 
-    Width and penalty are chosen by five-fold cross-validation on the measured points.
+    The factors γ and the penalty are those with the least leave-one-out error on the measured points, which a kernel
+    ridge regression gives in closed form: the residual of point i is ``c_i / (K + αI)⁻¹_ii`` with the coefficients c
+    (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 5.12).
 
     Parameters
     ----------
-    features : (N, D)
-        What is known of every candidate: its patch, or its position.
+    pool : Pool
+        N candidates.
     spectra : (n, K)
-        The spectra of the measured candidates, n ≥ 5.
+        The spectra of the measured candidates, n ≥ 2.
     measured : (n,) of int
         Which candidates these are.
+    kind : str
+        One of :data:`KINDS`: what the regression looks at.
 
     Returns
     -------
     (N, K) float64
     """
-    width = features.shape[1]
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), KernelRidge(kernel="rbf")),
-        {
-            "kernelridge__gamma": np.array([0.01, 0.03, 0.1, 0.3]) / width,
-            "kernelridge__alpha": [0.1, 0.3, 1.0, 3.0],
-        },
-        scoring="neg_mean_squared_error",
-        cv=5,
-    )
+    measured = np.asarray(measured)
+    distances = {feature: _squared_distances(pool, feature, measured) for feature in KINDS[kind]}
     mean = spectra.mean(axis=0)
-    search.fit(features[np.asarray(measured)], spectra - mean)
-    return np.asarray(search.predict(features) + mean, dtype=np.float64)
+    residuals = spectra - mean
+    best, least = np.zeros((len(pool), spectra.shape[1])), np.inf
+    for factors in itertools.product(*(STEEPNESS[feature] for feature in KINDS[kind])):
+        exponents = [factor * distances[feature] for factor, feature in zip(factors, KINDS[kind], strict=True)]
+        kernel = np.exp(-sum(exponents))  # (N, n)
+        values, vectors = eigh(kernel[measured])
+        projected = vectors.T @ residuals
+        for penalty in PENALTIES:
+            inverse = 1 / (values + penalty)
+            coefficients = vectors @ (inverse[:, None] * projected)  # (n, K)
+            left_out = coefficients / ((vectors**2) @ inverse)[:, None]
+            error = (left_out**2).mean()
+            if error < least:
+                best, least = kernel @ coefficients, error
+    return np.asarray(best + mean, dtype=np.float64)
 
 
 def mean_spectrum_mse(truth: Array) -> float:
@@ -78,16 +102,20 @@ def ridge_on_random_points(
     Returns
     -------
     mapping
-        ``"patch"`` (what the structure explains) and ``"position"`` (coordinates only): mean squared errors of shape
-        (seeds, counts).
+        For each of :data:`KINDS` the mean squared errors (seeds, counts).
     """
-    features = {"patch": pool.patches.reshape(len(pool), -1).astype(np.float64), "position": pool.positions}
-    errors = {name: np.empty((len(seeds), len(counts))) for name in features}
+    errors = {kind: np.empty((len(seeds), len(counts))) for kind in KINDS}
     for i, seed in enumerate(seeds):
         order = np.random.default_rng(seed).permutation(len(pool))
         for j, count in enumerate(counts):
             chosen = order[:count]
-            for name, values in features.items():
-                prediction = ridge_prediction(values, truth[chosen], chosen)
-                errors[name][i, j] = ((prediction - truth) ** 2).mean()
+            for kind, values in errors.items():
+                values[i, j] = ((ridge_prediction(pool, truth[chosen], chosen, kind) - truth) ** 2).mean()
     return errors
+
+
+def _squared_distances(pool: Pool, feature: str, measured: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return the mean squared distance (N, n) over standardised features from all candidates to the measured ones."""
+    values = pool.positions if feature == "position" else pool.patches.reshape(len(pool), -1)
+    scaled = StandardScaler().fit_transform(values.astype(np.float64))
+    return np.asarray(cdist(scaled, scaled[measured], "sqeuclidean") / scaled.shape[1])

@@ -132,6 +132,9 @@ class TipSuspender(SuspenderBase):
         self._bad_values = 0
         self._trips = 0
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sig.name}, sleep={self._sleep})"
+
     def install(self, RE: RunEngine, *, event_type: str | None = None) -> None:  # noqa: N803  the name is Bluesky's
         """Watch the signal from now on."""
         with self._lock:

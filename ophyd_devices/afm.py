@@ -1,11 +1,13 @@
 """The atomic force microscope: scanner, tip, imager and spectrometer under one name."""
 
+import logging
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
+from ophyd.device import Staged
 
 from ophyd_devices.backend import AfmBackend
 from ophyd_devices.dose import DoseLog
@@ -18,6 +20,8 @@ from ophyd_devices.scanner import Scanner
 from ophyd_devices.signals import TypedSignal
 from ophyd_devices.spectrometer import Spectrometer
 from ophyd_devices.tip import Tip
+
+logger = logging.getLogger(__name__)
 
 
 class AFM(Device):
@@ -76,7 +80,7 @@ class AFM(Device):
         self.link = Link(self.backend, name)
         super().__init__("", name=name, **kwargs)
         self.envelope.publish(self.backend.envelope.model_dump_json())
-        self._close = weakref.finalize(self, self.link.close)
+        self._leave = weakref.finalize(self, _leave, self.link)
 
     @property
     def baseline(self) -> list[Any]:
@@ -88,6 +92,12 @@ class AFM(Device):
             *(signal for signal in signals if signal.parent not in (self.scanner, self.tip)),
         ]
 
+    def stage(self) -> list[Any]:
+        """Stage; an unstaging that failed, because the controller was lost, is finished first."""
+        if self._staged is Staged.partially:
+            self.unstage()
+        return super().stage()  # type: ignore[no-any-return]
+
     def describe_sample(self) -> Mapping[str, Any]:
         """Return JSON-able facts about sample and instrument, for the start document."""
         return self.backend.describe()
@@ -98,4 +108,13 @@ class AFM(Device):
 
     def close(self) -> None:
         """Withdraw the tip and release the controller. It also happens at the end of the process."""
-        self._close()
+        if self._leave.detach() is not None:
+            self.link.close()
+
+
+def _leave(link: Link) -> None:
+    """Close the link at the end of the process, where nobody is left to catch what a dead controller raises."""
+    try:
+        link.close()
+    except Exception as error:  # noqa: BLE001
+        logger.warning("the controller could not be released: %s; look where the tip is", error)

@@ -21,6 +21,8 @@ PROMISE_S = 10.0
 """While the tip is engaged the controller is promised to hear from us within this time, or to withdraw by itself."""
 GRACE_S = 2.0
 """A controller that was told to stop has so long before it is given up."""
+CLOSE_S = 30.0
+"""So long a controller that is closed may take to withdraw."""
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +102,10 @@ class Link:
         BackendError
             If the link was closed.
         """
-        if self.closed:
-            raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
         command = _Command(action, status, protected, timeout)
         with self._lock:
+            if self.closed:
+                raise BackendError(f"{self._thread.name} is closed, the controller released; make a new AFM")
             self._waiting.append(command)
             self._commands.put(command)
         return status
@@ -134,13 +136,18 @@ class Link:
 
     def close(self) -> None:
         """Interrupt what runs, withdraw, end the thread and release the controller."""
+        last = _Command(self.backend.withdraw, Status(), protected=True)
+        with self._lock:
+            self.closed = True
+            self._waiting.append(last)
+            self._commands.put(last)
+            self._commands.put(None)
         self.interrupt()
-        withdrawn = self.submit(Status(), self.backend.withdraw, protected=True)
-        self.closed = True
-        self._commands.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            raise BackendError(f"{self._thread.name}: the controller does not answer; look where the tip is")
         self.backend.close()
-        withdrawn.wait()
+        last.status.wait()
 
     def _stop(self, command: _Command) -> bool:
         """Stop the backend if `command` is still running; the lock keeps the next command from being hit."""
@@ -195,9 +202,11 @@ class Link:
             self._promised = False
 
     def _keep_promise(self) -> None:
-        error = _attempt(lambda: self.backend.keep_alive(PROMISE_S)) or _attempt(self._settle)
-        if error is not None:
-            logger.warning("the controller did not answer, it will withdraw by itself: %r", error)
+        unheard = _attempt(lambda: self.backend.keep_alive(PROMISE_S))
+        if unheard is not None:
+            logger.warning("the controller did not answer, it will withdraw by itself: %r", unheard)
+        elif (unsettled := _attempt(self._settle)) is not None:
+            logger.warning("while the instrument was idle: %r", unsettled)
 
 
 def _end(command: _Command, error: Exception | None) -> None:

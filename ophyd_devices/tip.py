@@ -4,6 +4,7 @@ from typing import Any
 
 from ophyd import Component as Cpt
 from ophyd import Device, DeviceStatus, Kind
+from ophyd.status import Status
 
 from ophyd_devices.backend import BackendError
 from ophyd_devices.envelope import EnvelopeError
@@ -47,6 +48,8 @@ class Tip(Device):
         self._engaged_with = float(self.setpoint.get())
         self._link.on_settled = self._refresh
         self._refresh(self._link.backend.in_contact())
+        if self.contact.get():  # left by another process
+            self._link.submit(Status(), self._link.promise)
 
     @property
     def position(self) -> str:

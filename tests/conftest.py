@@ -57,7 +57,7 @@ class Wanderer:
         return Report({"spread": float(np.std(self.spectra))}, {"predicted_error": error}, prediction)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wanderer():
     """The class of a quick agent; ``build=wanderer`` in a plan."""
     return Wanderer

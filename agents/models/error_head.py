@@ -21,11 +21,13 @@ class ErrorHead(nn.Module):
 
     def __init__(self, features: int, hidden: int = 128, dropout: float = 0.1) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, 1))
+        self.first = nn.Linear(features, hidden)
+        self.dropout = Dropout(dropout)
+        self.last = nn.Linear(hidden, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, F) → (n,)."""
-        error: Tensor = self.layers(features)  # (n, 1)
+        error: Tensor = self.last(self.dropout(torch.relu(self.first(features))))  # (n, 1)
         return error.squeeze(1)
 
     @torch.no_grad()
@@ -34,3 +36,28 @@ class ErrorHead(nn.Module):
         self.eval()
         error: Tensor = self(features)
         return error
+
+    @torch.no_grad()
+    def sample(self, features: Tensor, passes: int, generator: torch.Generator) -> Tensor:
+        """Return the mean and the standard deviation of the error over networks with dropout, (n, F) → (2, n).
+
+        Gal & Ghahramani, *Dropout as a Bayesian approximation*, ICML 2016. Each pass is one thinned network, the same
+        for all places. The passes differ only in the weights of the last layer, in which the error is linear: its mean
+        and variance over the passes follow from the mean and the covariance of these weights.
+
+        Parameters
+        ----------
+        features : (n, F)
+            What the error is predicted from.
+        passes : int
+            Number of thinned networks S ≥ 2.
+        generator : torch.Generator
+            For what is dropped.
+        """
+        drawn = torch.rand((passes, self.last.in_features), generator=generator)
+        kept = (drawn >= self.dropout.p) / (1 - self.dropout.p)  # (S, H)
+        weights = self.last.weight * kept  # (1, H) · (S, H) → (S, H)
+        hidden = torch.relu(self.first(features))  # (n, H)
+        mean = hidden @ weights.mean(dim=0) + self.last.bias  # (n,)
+        variance = ((hidden @ torch.cov(weights.T)) * hidden).sum(dim=1)  # (n, H) @ (H, H) → (n,)
+        return torch.stack([mean, variance.clamp_min(0).sqrt()])

@@ -46,6 +46,59 @@ def convolutions(channels: int, filters: int, layers: int, slope: float, dropout
     return block
 
 
+class Residual(nn.Module):
+    """A ResNet block of two 3×3 convolutions beside a 1×1 one, (n, channels, h, w) → (n, filters, h, w).
+
+    He et al., *Deep residual learning for image recognition*, CVPR 2016.
+    """
+
+    def __init__(self, channels: int, filters: int, slope: float = 0.2) -> None:
+        super().__init__()
+        self.skip = nn.Conv2d(channels, filters, kernel_size=1)
+        self.body = nn.Sequential(
+            nn.Conv2d(filters, filters, kernel_size=3, padding=1),
+            nn.BatchNorm2d(filters),
+            nn.LeakyReLU(slope),
+            nn.Conv2d(filters, filters, kernel_size=3, padding=1),
+            nn.BatchNorm2d(filters),
+        )
+        self.out = nn.LeakyReLU(slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) → (n, filters, h, w)."""
+        skip = self.skip(x)  # (n, filters, h, w)
+        y: Tensor = self.out(self.body(skip) + skip)
+        return y
+
+
+class Dilated(nn.Module):
+    """3×3 convolutions of growing dilation, one after the other; their outputs are summed.
+
+    Each sees further than the one before without more weights: (n, channels, h, w) → (n, filters, h, w).
+    """
+
+    def __init__(self, channels: int, filters: int, layers: int, slope: float = 0.2) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels if layer == 0 else filters, filters, 3, padding=layer + 1, dilation=layer + 1),
+                nn.LeakyReLU(slope),
+                nn.BatchNorm2d(filters),
+            )
+            for layer in range(layers)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) → (n, filters, h, w)."""
+        total: Tensor | None = None
+        for layer in self.layers:
+            x = layer(x)
+            total = x if total is None else total + x
+        if total is None:
+            raise ValueError("expected at least one layer")
+        return total
+
+
 def dense(*widths: int) -> nn.Sequential:
     """Return fully connected layers of these widths with ReLU between them, (n, widths[0]) → (n, widths[-1])."""
     layers: list[nn.Module] = []

@@ -3,7 +3,7 @@
 One module for each topic; each registers its commands with the `app` of :mod:`curio_plans.cli.common`.
 """
 
-from curio_plans.cli import export, history, measure, runs
+from curio_plans.cli import export, history, instrument, measure, reports, runs
 from curio_plans.cli.common import app
 
-__all__ = ["app", "export", "history", "measure", "runs"]
+__all__ = ["app", "export", "history", "instrument", "measure", "reports", "runs"]

@@ -1,7 +1,8 @@
 """What all commands share: the application, consoles, options, errors in one line, opening a storage."""
 
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ app = typer.Typer(
         "Let a microscope follow its curiosity.\n\n"
         "[bold]curio run[/] takes an image, then asks an agent again and again where to measure the next spectrum. "
         "Everything is kept as Bluesky documents: [bold]curio runs[/] lists them, [bold]curio show[/] draws one, "
-        "[bold]curio replay[/] checks that the agent decides the same again."
+        "[bold]curio report[/] analyses one, [bold]curio replay[/] checks that the agent decides the same again."
     ),
 )
 console = Console()
@@ -53,6 +54,48 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from error
 
     return told
+
+
+def named_values(pairs: Iterable[str], option: str = "--option") -> dict[str, Any]:
+    """Return the values of a repeatable option ``name=value``.
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, text = pair.partition("=")
+        if not found:
+            raise ValueError(f"expected {option} name=value, got {pair!r}")
+        values[name] = value(text)
+    return values
+
+
+def value(text: str) -> Any:
+    """Return `text` as the JSON value that it is, or else as it is."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def connect(backend: str, options: Mapping[str, Any]) -> Any:
+    """Return the backend of this name, connected.
+
+    Raises
+    ------
+    ValueError
+        If there is none, an option is wrong, or the instrument does not answer.
+    """
+    from ophyd_devices.backend import BackendError
+    from ophyd_devices.registry import make_backend
+
+    try:
+        return make_backend(backend, **options)
+    except BackendError as error:
+        raise ValueError(str(error)) from error
 
 
 def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exist: bool = False) -> Any:

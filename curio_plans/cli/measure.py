@@ -11,8 +11,20 @@ import typer
 from rich.prompt import Prompt
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, Data, Key, Tiled, app, console, open_storage, report_run, tell_errors
-from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata, value
+from curio_plans.cli.common import (
+    DATA,
+    Data,
+    Key,
+    Tiled,
+    app,
+    connect,
+    console,
+    named_values,
+    open_storage,
+    report_run,
+    tell_errors,
+)
+from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata
 
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -23,6 +35,12 @@ def run(
     sample: Annotated[
         Path | None,
         typer.Option(help="A measured sample: npz with image (H,W) or (C,H,W) and spectra (H,W,K). Default: the twin."),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file that names instrument and storage, as for the profile.", show_default="the twin"
+        ),
     ] = None,
     extent: Annotated[
         float | None, typer.Option(help="Width in nm of a sample file that has no extent_nm; else 1 px counts as 1 nm.")
@@ -96,11 +114,13 @@ def run(
 
     config = configure(agent, **agent_options(agent, seed, initial, option or []))
     metadata = read_metadata(experiment, md or [])
-    if sample is None:
-        if (extent, axis, axis_unit) != (None, None, None):
-            raise ValueError(
-                "--extent and --axis belong to a measured sample; give --sample as well, or leave them out"
-            )
+    if (sample is None or settings is not None) and (extent, axis, axis_unit) != (None, None, None):
+        raise ValueError("--extent and --axis belong to a measured sample; give --sample as well, or leave them out")
+    if settings is not None:
+        if sample is not None or real_time:
+            raise ValueError("--settings names the instrument; leave out --sample and --real-time")
+        backend, data, tiled, api_key = _from_settings(settings, data, tiled, api_key)
+    elif sample is None:
         backend = make_backend("twin", seed=seed, real_time=real_time)
     else:
         backend = make_backend(
@@ -108,10 +128,10 @@ def run(
         )
     afm = AFM(backend, name="afm")
     try:
-        if pixels is not None or sample is None:
+        if pixels is not None or (sample is None and settings is None):
             side = 128 if pixels is None else pixels
             afm.imager.pixels.put((side, side))
-        origin = backend.describe()["sample"]
+        origin = backend.describe().get("sample", {})
         if "assumed" in str(origin.get("extent_source", "")):
             console.print("[yellow]the sample file has no extent: 1 px counts as 1 nm (see --extent)[/]")
         if origin.get("possible_axes"):
@@ -119,7 +139,7 @@ def run(
         arguments = {
             "agent": config, "points": points, "build": build,
             "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
-            "quality": _named("--quality", quality), "drift": _named("--drift", drift) or None,
+            "quality": named_values(quality or [], "--quality"), "drift": named_values(drift or [], "--drift") or None,
         }  # fmt: skip
         if dry_run:
             _rehearse(afm, arguments)
@@ -132,13 +152,24 @@ def run(
 @app.command()
 def agents() -> None:
     """List the agents that can decide, with their options."""
-    from agents.registry import configure, known_agents
+    from agents.registry import known_agents, options
 
     table = Table("agent", "options and their defaults", box=None)
     for name in known_agents():
-        config = {key: value for key, value in configure(name).items() if key != "agent"}
-        table.add_row(name, ", ".join(f"{key}={value}" for key, value in config.items()))
+        table.add_row(name, ", ".join(f"{key}={value}" for key, value in options(name).items()))
     console.print(table)
+
+
+def _from_settings(file: Path, data: Path, tiled: str | None, api_key: str | None) -> tuple[Any, Path, Any, Any]:
+    """Return backend, data directory, Tiled server and its key; what was given on the command line comes first."""
+    from curio_plans.settings import load_settings
+    from ophyd_devices.registry import check_backend
+
+    chosen = load_settings(check_backend, file, {})
+    if chosen.tiled is not None and tiled is None:
+        tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
+    backend = connect(chosen.backend.name, chosen.backend.options)
+    return backend, chosen.data if data == DATA else data, tiled, api_key
 
 
 def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
@@ -157,18 +188,7 @@ def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) 
         if "initial" not in known:
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
-    return chosen | _named("--option", pairs)
-
-
-def _named(option: str, pairs: list[str] | None) -> dict[str, Any]:
-    """Return the values of a repeatable option name=value."""
-    chosen = {}
-    for pair in pairs or []:
-        name, found, text = pair.partition("=")
-        if not found:
-            raise ValueError(f"expected {option} name=value, got {pair!r}")
-        chosen[name] = value(text)
-    return chosen
+    return chosen | named_values(pairs)
 
 
 def _measure(

@@ -1,11 +1,12 @@
 """Metadata from the command line: a file that describes the experiment, and single values."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from curio_plans.cli.common import value
 
 ExperimentFile = Annotated[
     Path | None,
@@ -48,14 +49,6 @@ def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, An
                 raise ValueError(f"--md {pair}: {parent!r} is {place!r} already and has no parts")  # noqa: TRY004
         place[name] = value(text)
     return normalise(md)
-
-
-def value(text: str) -> Any:
-    """Return `text` as the JSON value that it is, or else as it is."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _read(path: Path) -> Any:

@@ -174,12 +174,16 @@ def _column(stream: str, key: str, events: list[Mapping[str, Any]], declared: Ma
     return np.empty((0, *(length or 0 for length in declared["shape"])), kind if isinstance(kind, str) else None)
 
 
-def field_names(names: Iterable[str], taken: Iterable[str] = ("x", "y", "point")) -> list[str]:
-    """Return names that HDF5 and NeXus accept, none twice and none of those that are `taken` by axes."""
+TAKEN = ("x", "y", "point", "spectrum", "spectra", "on_field")
+"""Names in our files that no channel or axis may have."""
+
+
+def field_names(names: Iterable[str]) -> list[str]:
+    """Return names that HDF5 and NeXus accept, none twice and none of :data:`TAKEN`."""
     fields: list[str] = []
     for name in names:
         field = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
-        fields.append(f"{field}_{len(fields) + 1}" if field in (*fields, *taken) else field)
+        fields.append(f"{field}_{len(fields) + 1}" if field in (*fields, *TAKEN) else field)
     return fields
 
 

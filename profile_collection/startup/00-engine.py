@@ -1,15 +1,10 @@
 """The RunEngine, its lasting metadata, where runs are kept, and what is shown of them.
 
-CURIO_DATA           directory of runs and metadata; ./curio-data
-CURIO_TILED_URI      a Tiled server to write to, instead of a catalog in that directory
-CURIO_TILED_API_KEY  its key
-
-The queueserver executes these files too, with or without IPython.
+Instrument and storage are chosen in curio.toml, in the file that CURIO_SETTINGS names, or by environment variables;
+curio_plans/settings.py lists them. The queueserver executes these files too, with or without IPython.
 """
 
-import os
 from multiprocessing.util import Finalize  # at exit, like atexit, but also in the queueserver's worker
-from pathlib import Path
 
 import matplotlib
 from bluesky import RunEngine
@@ -21,16 +16,19 @@ from matplotlib.backends import BackendFilter, backend_registry
 
 from curio_plans.metadata import normalise
 from curio_plans.persistent import PersistentMetadata
+from curio_plans.settings import load_settings
 from curio_plans.storage import Storage
+from ophyd_devices.registry import check_backend
 
-data = Path(os.environ.get("CURIO_DATA") or "curio-data").expanduser().resolve()
-tiled_uri = os.environ.get("CURIO_TILED_URI")
+settings = load_settings(check_backend)  # refused before anything is made or connects
+data = settings.data.expanduser().resolve()
+tiled = settings.tiled
 
 metadata = PersistentMetadata(data / "metadata.db")
 RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id, md_normalizer=normalise)
 Finalize(None, metadata.flush, exitpriority=0)
 
-storage = Storage.remote(tiled_uri, os.environ.get("CURIO_TILED_API_KEY"), data) if tiled_uri else Storage.local(data)
+storage = Storage.remote(tiled.uri, tiled.api_key, data) if tiled else Storage.local(data)
 storage.attach(RE)
 Finalize(None, storage.close, exitpriority=0)
 catalog = storage.catalog

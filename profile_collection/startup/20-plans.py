@@ -1,21 +1,52 @@
-"""The plans, and agents by name: RE(curiosity(afm, agent('paper-latent'), points=50))."""
+"""The plans, and agents by name: RE(curiosity(afm, 'paper-latent', points=50)).
+
+The limits are for the queueserver, which checks them when a plan is submitted; the plans check more when they begin.
+"""
 
 from agents.registry import build, configure, known_agents
+from agents.registry import options as agent_options
 
 from curio_plans import plans
-from curio_plans.binding import bind
+from curio_plans.binding import bind, limit, name_agent
+from curio_plans.desk import Desk
 from curio_plans.stored import StoredRuns
 
-image = plans.image
-spectra_at = plans.spectra_at
-grid_spectroscopy = plans.grid_spectroscopy
-curiosity = bind(plans.curiosity, build=build, stored=storage.resumable)
-resume = bind(plans.resume, build=build, stored=storage.resumable)
+desk = Desk()
+answer = desk.answer
 runs = StoredRuns(storage, build)
+
+microscope = {"annotation": "Microscope", "devices": {"Microscope": ["afm"]}}
+agent_name = {"annotation": "Agent", "enums": {"Agent": known_agents()}}
+agent_option = {
+    "annotation": "typing.Optional[typing.Dict[AgentOption, typing.Union[bool, int, float, str]]]",
+    "enums": {"AgentOption": sorted({option for name in known_agents() for option in agent_options(name)})},
+}
+edges = [edge for axis in afm.scanner.scan_range for edge in axis]
+places = {"min": min(edges), "max": max(edges)}
+count = {"min": 1}
+
+image = limit(bind(plans.image), afm=microscope)
+spectra_at = limit(bind(plans.spectra_at, measure=None), afm=microscope, points=places)
+grid_spectroscopy = limit(
+    bind(plans.grid_spectroscopy, measure=None), afm=microscope, columns=count, rows=count, area=places
+)
+steps = {"measure": None, "escalate": None, "ask": desk.ask}  # other steps: plans.curiosity
+curiosity = limit(
+    name_agent(bind(plans.curiosity, build=build, stored=storage.resumable, escalate_when=None, **steps), configure),
+    afm=microscope,
+    agent=agent_name,
+    options=agent_option,
+    points=count,
+    window={"min": 3},
+    stride=count,
+    lookahead={"min": 0, "max": 1},
+    map_every={"min": 0},
+)
+resume = limit(bind(plans.resume, build=build, stored=storage.resumable, **steps), afm=microscope)
 agent = configure
 
 print(
-    f"curio: RE, afm ({sample or 'simulated'}), catalog; data in {data}\n"
+    f"curio: RE, afm ({settings.backend.name}), catalog; data in {data}\n"
     "       plans image, spectra_at, grid_spectroscopy, curiosity, resume\n"
-    f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, agent('paper-latent'), points=50))"
+    f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, 'paper-latent', points=50))"
 )

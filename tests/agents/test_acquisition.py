@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.acquisition import decaying_exploration, latent_novelty
+from agents.acquisition import (
+    curious_or_conservative,
+    decaying_exploration,
+    expected_improvement,
+    inverse_distances,
+    latent_novelty,
+)
 from agents.selection import among_best_ten, largest
 
 values = arrays(np.float64, 15, elements=st.floats(0, 10))
@@ -38,3 +44,27 @@ def test_selections():
     drawn = {int(among_best_ten(scores, 1, numbers)[0]) for _ in range(300)}
     assert drawn == set(range(10))
     assert set(among_best_ten(scores, 12, numbers).tolist()) == set(range(12))
+
+
+@given(values, st.floats(0, 1))
+def test_conservative_curious_or_both(error, beta):
+    score = curious_or_conservative(error, beta, 2.0)
+    assert ((score >= 0) & (score < 1)).all()
+    if error.max() > error.min():
+        scaled = (error - error.min()) / (error.max() - error.min())
+        assert score == pytest.approx(1 - np.exp(-2.0 * np.abs(scaled - (1 - beta))))
+
+
+def test_inverse_distances_add_up_and_do_not_depend_on_chunks(monkeypatch):
+    latent = np.random.default_rng(0).normal(size=(50, 3))
+    measured = np.array([3, 17, 30])
+    whole = inverse_distances(latent, measured)
+    assert sum(inverse_distances(latent, measured[[i]]) for i in range(3)) == pytest.approx(whole)
+    monkeypatch.setattr("agents.acquisition.CHUNK", 7)
+    assert (inverse_distances(latent, measured) == whole).all()
+
+
+def test_expected_improvement_is_the_mean_of_what_is_gained():
+    drawn = np.random.default_rng(0).normal(1.0, 2.0, size=400_000)
+    by_hand = np.maximum(drawn - 2.0, 0).mean()
+    assert expected_improvement(np.array([1.0]), np.array([2.0]), 2.0)[0] == pytest.approx(by_hand, rel=0.01)

@@ -7,9 +7,11 @@ import torch
 from agents.learner import Learner
 from agents.models.autoencoder import Autoencoder
 from agents.models.error_head import ErrorHead
-from agents.models.im2spec import Im2spec
+from agents.models.im2spec import TABLE_1, Im2spec
 from agents.models.layers import Dropout, create
+from agents.models.spec2im import Spec2im
 from agents.scaling import Scaling
+from agents.surrogates.ensemble import Member
 from agents.training import fit, threads
 
 
@@ -33,6 +35,46 @@ def test_im2spec_of_the_paper_has_its_size():
     widths = [2, 12, 25, 37, 50, 50, 50]
     decoder = sum((a + 1) * b for a, b in itertools.pairwise(widths))
     assert weights == convolutions + (64 * 81 * 2 + 2) + decoder
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_the_ensemble_of_the_paper_maps_patches_to_spectra(name):
+    model = create(lambda: Im2spec((2, 9, 7), 16, latent=3, filters=4, encoder=TABLE_1[name]), seeded())
+    spectra, latent = model.evaluate(torch.randn(5, 2, 9, 7, generator=seeded()))
+    assert (spectra.shape, latent.shape) == ((5, 16), (5, 3))
+
+
+def test_spec2im_maps_spectra_to_patches():
+    model = create(lambda: Spec2im((2, 9, 7), 16, filters=4), seeded())
+    assert model.evaluate(torch.randn(5, 16, generator=seeded()), chunk=2).shape == (5, 2, 9, 7)
+
+
+def test_mean_and_spread_over_thinned_networks_are_those_of_so_many_passes():
+    head, features = (
+        create(lambda: ErrorHead(3, hidden=16, dropout=0.3), seeded()),
+        torch.randn(9, 3, generator=seeded()),
+    )
+    mean, spread = head.sample(features, 50, seeded(5))
+    kept = torch.rand((50, 16), generator=seeded(5)) >= 0.3
+    passes = []
+    for mask in kept:
+        hidden = torch.relu(head.first(features)) * mask / 0.7
+        passes.append(head.last(hidden).squeeze(1).detach())
+    torch.testing.assert_close(mean, torch.stack(passes).mean(dim=0))
+    torch.testing.assert_close(spread, torch.stack(passes).std(dim=0))
+
+
+def test_an_averaged_network_is_the_mean_of_its_last_epochs_and_resumes_exactly():
+    patches, targets = torch.randn(20, 1, 5, 5, generator=seeded()), torch.randn(20, 6, generator=seeded(1))
+    members = [Member(lambda: Im2spec((1, 5, 5), 6, filters=3), seeded(2), window=4) for _ in range(2)]
+    members[0].train(patches, targets, 8, seeded(3))
+    assert not torch.equal(members[0].averaged.to_latent.weight, members[0].model.to_latent.weight)
+    assert members[0].validation > 0
+    members[1].load_state(members[0].state())
+    for member in members:
+        member.train(patches, targets, 2, seeded(4))
+    assert members[0].validation == members[1].validation
+    assert torch.equal(members[0].averaged.evaluate(patches)[0], members[1].averaged.evaluate(patches)[0])
 
 
 def test_the_chunks_of_an_evaluation_do_not_matter_but_for_rounding():

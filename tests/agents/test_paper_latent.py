@@ -3,50 +3,35 @@ import pytest
 from sklearn.metrics import pairwise_distances_argmin
 
 from agents.curiosity import train_autoencoder
-from agents.pool import make_pool
-from agents.protocols import Context, Exclusion, Observation
+from agents.protocols import Context, Exclusion
 from agents.registry import build
 
 
-@pytest.fixture(scope="module")
-def world():
-    """A sample with two phases, each with a spectrum of its own, and a smooth wall between them."""
-    x = np.linspace(-2, 2, 40)
-    frame = np.tanh(x[None, :] * 3 + 0.5 * np.sin(np.arange(40) / 4)[:, None])
-    pool = make_pool(frame[None], (0, 400, 0, 400), window=5, stride=2)
-    middle = pool.patches[:, 0, 2, 2].astype(np.float64)
-    axis = np.linspace(0, 2 * np.pi, 24)
-    return pool, middle[:, None] * np.sin(axis) + 0.2 * np.cos(axis)
+@pytest.fixture
+def explore(explore):
+    """The same for paper-latent."""
+
+    def run(world, points, **options):
+        return explore(world, points, {"agent": "paper-latent", "initial": 8, "filters": 8, **options})
+
+    return run
 
 
-def explore(world, points, **options):
-    pool, spectra = world
-    agent = build({"agent": "paper-latent", "initial": 8, "filters": 8, **options})
-    agent.ingest(pool)
-    suggestions = []
-    for _ in range(points):
-        (suggestion,) = agent.suggest(1, Context(budget=points))
-        place = pool.positions[suggestion.index]
-        agent.ingest(Observation(suggestion.index, place, place, spectra[suggestion.index], 0.0))
-        suggestions.append(suggestion)
-    return agent, suggestions
-
-
-def test_it_learns_to_predict_spectra_in_their_own_unit(world):
+def test_it_learns_to_predict_spectra_in_their_own_unit(world, explore):
     agent, suggestions = explore(world, 24)
     error = ((agent.report().prediction - world[1]) ** 2).mean()
     assert error < 0.2 * ((world[1] - world[1].mean(axis=0)) ** 2).mean()
     assert [suggestion.phase for suggestion in suggestions] == ["initial"] * 8 + ["curious"] * 16
 
 
-def test_a_spectrum_far_from_zero_is_learned_as_well(world):
+def test_a_spectrum_far_from_zero_is_learned_as_well(world, explore):
     pool, spectra = world
     agent, _ = explore((pool, 500 + 1e-3 * spectra), 24)
     error = ((agent.report().prediction - 500 - 1e-3 * spectra) ** 2).mean()
     assert error < 0.3 * ((1e-3 * (spectra - spectra.mean(axis=0))) ** 2).mean()
 
 
-def test_initial_points_show_patches_of_all_kinds(world):
+def test_initial_points_show_patches_of_all_kinds(world, explore):
     pool = world[0]
     _, suggestions = explore(world, 8)
     middle = pool.patches[[suggestion.index for suggestion in suggestions], 0, 2, 2]
@@ -66,7 +51,7 @@ def test_an_excluded_initial_point_is_replaced_by_its_neighbour_in_the_cluster(w
     assert np.abs(pool.patches[second.index] - pool.patches[first]).mean() < 0.2
 
 
-def test_the_score_is_the_published_mixture(world):
+def test_the_score_is_the_published_mixture(world, explore):
     agent, _ = explore(world, 12, decay=3.0)
     for budget in (12, 40):
         (suggestion,) = agent.suggest(1, Context(budget=budget))
@@ -79,7 +64,7 @@ def test_the_score_is_the_published_mixture(world):
         assert maps["score"][suggestion.index] == pytest.approx(suggestion.score, rel=1e-5)
 
 
-def test_it_measures_where_the_score_is_largest_and_can_be_told_otherwise(world):
+def test_it_measures_where_the_score_is_largest_and_can_be_told_otherwise(world, explore):
     agent, _ = explore(world, 10)
     context = Context(budget=20)
     batch = agent.suggest(4, context)
@@ -93,7 +78,7 @@ def test_it_measures_where_the_score_is_largest_and_can_be_told_otherwise(world)
     assert [s.index for s in drawn] != [s.index for s in explore(world, 12)[1]]
 
 
-def test_the_options_of_the_authors_code_change_decisions(world):
+def test_the_options_of_the_authors_code_change_decisions(world, explore):
     plain = [suggestion.index for suggestion in explore(world, 14)[1]]
     both = [suggestion.index for suggestion in explore(world, 14, error_target="before+after")[1]]
     assert plain[:9] == both[:9]  # up to the second training there is no "before"

@@ -53,12 +53,10 @@ def small(backend):
 
 
 @pytest.fixture(scope="module")
-def curious():
-    """A run of 12 of 30 candidates; the agent is a stand-in."""
-    from tests.conftest import Wanderer
-
+def curious(wanderer):
+    """A run of 12 of 20 candidates; the agent is a stand-in."""
     afm = small(twin(seed=3))
-    options = {"agent": {"seed": 1}, "points": 12, "build": Wanderer, "window": 5, "stride": 4, "map_every": 6}
+    options = {"agent": {"seed": 1}, "points": 12, "build": wanderer, "window": 5, "stride": 4, "map_every": 6}
     documents = measure(afm, curiosity, **options, md={"experiment": EXPERIMENT})
     afm.close()
     return documents
@@ -187,7 +185,7 @@ def test_any_run_can_be_exported(tmp_path):
             export(documents, tmp_path / f"count{suffix}")
 
 
-@pytest.mark.parametrize("names", [["a/b", "a b", "µ"], ["x y", "x_y", "x-y"], ["x", "x_1", "y"]])
+@pytest.mark.parametrize("names", [["a/b", "a b", "µ"], ["x y", "x_y", "x-y"], ["x", "x_1", "spectra"]])
 def test_awkward_channel_names_are_told_apart(names, tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "s.npz", image=rng.normal(size=(3, 8, 9)), spectra=rng.normal(size=(8, 9, 4)), channels=names)
@@ -199,6 +197,7 @@ def test_awkward_channel_names_are_told_apart(names, tmp_path):
         fields = [group.attrs["signal"], *group.attrs["auxiliary_signals"]]
         assert [group[field].attrs["long_name"] for field in fields] == names
         assert file["entry"].attrs["default"] == "image"
+    assert {dataset.quantity for dataset in read_nsid(export(documents, tmp_path / "run.hf5")).values()} == set(names)
 
 
 def test_a_grid_is_a_sample_with_the_same_spectra(grid, tmp_path):

@@ -2,12 +2,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from bluesky.utils import RunEngineInterrupted
 
 from curio_plans.plans import spectra_at
 from curio_plans.suspenders import suspenders
 from ophyd_devices import AFM
 from ophyd_devices.backend import Loop
-from ophyd_devices.twin import TwinBackend, twin
+from ophyd_devices.twin import twin
 
 PLACES = [(100.0 * n, 200.0) for n in range(1, 9)]
 
@@ -45,9 +46,7 @@ class Sick:
 
 @pytest.fixture
 def backend():
-    sick = Sick(twin(seed=3))
-    assert isinstance(sick._backend, TwinBackend)
-    return sick
+    return Sick(twin(seed=3))
 
 
 @pytest.fixture
@@ -75,3 +74,52 @@ def test_a_wrong_force_lifts_the_tip_and_the_point_is_measured_again(afm, backen
     assert backend.calls["withdraw"] == 2
     forces = [doc["data"]["afm_tip_force"] for name, doc in documents if name == "event"]
     assert forces == [20.0] * len(PLACES)
+
+
+def test_three_bad_spectra_in_a_row_lift_the_tip_and_no_point_is_lost(afm, backend, engine, documents):
+    install(engine, afm)
+    backend.bad_spectra = {1, 2, 4, 5, 6}
+    engine(spectra_at(afm, PLACES))
+    assert set(places(documents)) == {x for x, _ in PLACES}
+    assert backend.calls["withdraw"] == 2
+    assert documents[-1][1]["exit_status"] == "success"
+
+
+def test_a_force_that_stays_wrong_asks_a_human_and_the_run_goes_on_at_a_word(afm, backend, engine, documents):
+    install(engine, afm, patience=1)
+    backend.bad_forces = {3, 4, 5, 6}
+    with pytest.raises(RunEngineInterrupted):
+        engine(spectra_at(afm, PLACES))
+    assert engine.state == "paused"
+    assert not backend.in_contact()
+    assert backend.calls["engage"] == 4
+    backend.bad_forces = set()
+    engine.resume()
+    assert places(documents) == [x for x, _ in PLACES]
+
+
+def test_without_patience_a_human_is_asked_at_once_and_may_abort(afm, backend, engine, documents):
+    install(engine, afm, patience=0)
+    backend.bad_forces = {2}
+    with pytest.raises(RunEngineInterrupted):
+        engine(spectra_at(afm, PLACES))
+    assert not backend.in_contact()
+    engine.abort()
+    assert documents[-1][1]["exit_status"] == "abort"
+    assert places(documents) == [100.0]
+
+
+def test_what_lies_before_the_installation_says_nothing(afm, backend, engine, documents):
+    backend.bad_forces = {1}
+    afm.tip.set("engaged").wait(5)
+    assert afm.tip.force_error.get() == 50
+    afm.tip.set("withdrawn").wait(5)
+    install(engine, afm, patience=0)
+    engine(spectra_at(afm, PLACES))
+    assert places(documents) == [x for x, _ in PLACES]
+
+
+def test_either_can_be_left_out(afm):
+    assert len(suspenders(afm, snr=None)) == len(suspenders(afm, force_error=None)) == 1
+    with pytest.raises(ValueError, match="expected in_a_row ≥ 1"):
+        suspenders(afm, in_a_row=0)

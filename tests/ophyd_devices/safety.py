@@ -30,7 +30,7 @@ class Recorder:
 
     def __init__(self):
         self.place, self.engaged, self.fails, self.commands, self.promises = (500.0, 400.0), False, False, [], []
-        self.withdrawn = threading.Event()
+        self.withdrawn, self.setpoint = threading.Event(), 0.0
 
     def describe(self):
         return {}
@@ -45,7 +45,7 @@ class Recorder:
         return self.engaged
 
     def force(self):
-        return 20.0
+        return self.setpoint
 
     def keep_alive(self, seconds):
         self.promises.append(seconds)
@@ -56,7 +56,7 @@ class Recorder:
 
     def engage(self, setpoint):
         self.commands.append(("engage", setpoint))
-        self.engaged = True
+        self.engaged, self.setpoint = True, setpoint
 
     def withdraw(self):
         self.commands.append(("withdraw",))

@@ -200,6 +200,23 @@ def test_stop_ends_a_running_frame_and_withdraws(slow_afm):
         frame.wait(1)
     with pytest.raises(Interrupted, match="before it began"):
         waiting.wait(1)
+    assert np.isnan(afm.imager.frame.get()).all()
+
+
+@pytest.mark.parametrize(
+    "end", [lambda afm: afm.tip.stop(success=True), lambda afm: afm.scanner.stop(success=True),
+            lambda afm: afm.tip.set("withdrawn")]
+)  # fmt: skip
+def test_what_is_stopped_for_a_pause_ends_well_and_reads_nan(slow_afm, end):
+    afm = slow_afm
+    afm.tip.set("engaged").wait(10)
+    frame = afm.imager.trigger()
+    waiting = afm.spectrometer.trigger()
+    end(afm)
+    frame.wait(5)
+    waiting.wait(5)
+    assert np.isnan(afm.imager.frame.get()).all()
+    assert np.isnan(afm.spectrometer.spectrum.get()).all()
 
 
 def test_a_withdrawal_cannot_be_stopped(slow_afm):

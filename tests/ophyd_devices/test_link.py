@@ -49,6 +49,16 @@ def test_the_promise_is_given_before_the_tip_engages(afm, backend, monkeypatch):
     assert promised == [[0.04]]
 
 
+def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypatch):
+    monkeypatch.setattr(link, "PROMISE_S", 0.04)
+    backend.engaged = True
+    afm = AFM(backend, name="afm")
+    assert afm.tip.position == "engaged"
+    assert eventually(lambda: len(backend.promises) > 3)
+    afm.close()
+    assert backend.promises[-1] == 0
+
+
 def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend):
     afm.tip.set("engaged").wait(5)
     backend.engaged = False
@@ -86,8 +96,8 @@ def test_force_and_its_error_are_measured_after_each_command(afm, backend, monke
     assert (afm.tip.force.get(), afm.tip.force_error.get()) == (0, 0)
     afm.tip.setpoint.put(15)
     afm.tip.set("engaged").wait(5)
-    assert afm.tip.force.get() == 20
-    assert afm.tip.force_error.get() == 5
+    assert afm.tip.force.get() == 15
+    assert afm.tip.force_error.get() == 0
     monkeypatch.setattr(backend, "force", lambda: 12.0)
     afm.spectrometer.trigger().wait(5)
     assert afm.tip.force_error.get() == -3

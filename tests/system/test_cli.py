@@ -104,7 +104,9 @@ def test_agents_are_listed_with_their_options(tmp_path):
     assert "random_probability=0.0" in output
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["runs"], ["show"], ["replay"], ["serve"], ["agents"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["runs"], ["show"], ["replay"], ["serve"], ["agents"], ["ioc"], ["doctor"]]
+)
 def test_help_teaches(command, tmp_path):
     output = curio(*command, "--help", directory=tmp_path)
     assert "Usage" in output

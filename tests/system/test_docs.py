@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,10 +28,29 @@ def test_the_examples_of_a_page_run(page, tmp_path):
     environment = {**os.environ, "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
     for name in [name for name in environment if name.startswith("CURIO_")]:
         del environment[name]
-    for kind, code in blocks(page):
-        command = {"bash": ["bash", "-euo", "pipefail", "-c", code], "python": [sys.executable, "-c", code]}[kind]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{code}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        environment |= {"CURIO_CHECKOUT": str(ROOT), "EPICS_CA_SERVER_PORT": str(free.getsockname()[1])}
+    sessions = []
+    try:
+        for kind, code in blocks(page):
+            command = {"bash": ["bash", "-euo", "pipefail", "-c", code], "python": [sys.executable, "-c", code]}[kind]
+            with subprocess.Popen(
+                command,
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            ) as process:
+                sessions.append(process.pid)
+                output, errors = process.communicate()
+            assert process.returncode == 0, f"{code}\n{output[-3000:]}\n{errors[-3000:]}"
+    finally:
+        for session in sessions:  # what a page left running, because it failed
+            with suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
 
 
 def targets(page):

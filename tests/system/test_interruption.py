@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
-from bluesky.utils import FailedStatus, RunEngineInterrupted, short_uid
+from bluesky.utils import FailedStatus, RunEngineInterrupted
 
 from agents.protocols import Report
 from curio_plans import stubs
@@ -200,19 +200,19 @@ def test_a_thinker_that_raises_ends_the_run_with_the_tip_withdrawn(afm, engine, 
     assert len(History(documents).observations) == 1
 
 
-def after_moving(afm, position, also=()):
+def after_moving(afm, position, also=(), **options):
     yield from bps.mv(afm.scanner, position)
     raise RuntimeError("the step failed")
 
 
-def after_engaging(afm, position, also=()):
+def after_engaging(afm, position, also=(), **options):
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
     raise RuntimeError("the step failed")
 
 
-def after_measuring(afm, position, also=()):
-    yield from stubs.take_spectrum(afm, position, also)
+def after_measuring(afm, position, also=(), **options):
+    yield from stubs.take_spectrum(afm, position, also, **options)
     raise RuntimeError("the step failed")
 
 
@@ -235,19 +235,15 @@ def test_a_reader_of_documents_that_raises_ends_the_run_with_the_tip_withdrawn(a
     assert documents[-1][1]["exit_status"] == "fail"
 
 
-def with_ticket(afm, position, also=()):
-    yield from bps.abs_set(afm.spectrometer.ticket, short_uid(), wait=True)
-    yield from stubs.take_spectrum(afm, position, also)
-
-
 def test_a_point_that_was_completed_but_not_yet_behind_a_checkpoint_is_not_measured_twice(afm, engine, documents, gate):
     paused = []
 
-    def step(afm, position, also=()):
-        yield from with_ticket(afm, position, also)
+    def step(afm, position, also=(), **options):
+        reason = yield from stubs.take_spectrum(afm, position, also, **options)
         if not paused:
             paused.append(True)
             yield from bps.pause()
+        return reason
 
     with pytest.raises(RunEngineInterrupted):
         engine(spectra_at(afm, [(100, 100), (200, 200)], measure=step))
@@ -273,7 +269,9 @@ afm = AFM(backend, name="afm")
 afm.imager.line_rate.put(0.5)
 RE = RunEngine({})
 RE.subscribe(lambda name, doc: print(name, flush=True))
-RE.waiting_hook = lambda statuses: statuses and backend.in_contact() and print("imaging", flush=True)
+RE.waiting_hook = lambda statuses: any(hasattr(status, "watch") for status in statuses or ()) and print(
+    "imaging", flush=True
+)
 try:
     RE(image(afm))
 except RunEngineInterrupted:

@@ -158,6 +158,40 @@ sys.exit(process.exitcode)
 """Run the files as the queueserver does: in a forked process, with something that is not IPython in its place."""
 
 
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CURIO_BACKEND": "twn"}, "environment: unknown backend 'twn'; known are epics, recorded, twin"),
+        ({"CURIO_SETTINGS": "lab.toml"}, "lab.toml: there is no setting colour (= 'red'); known are data, tiled"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_is_made(tmp_path, environment, variables, words):
+    (tmp_path / "lab.toml").write_text('colour = "red"')
+    done = subprocess.run(
+        [sys.executable, str(STARTUP / "00-engine.py")], env=environment | variables, cwd=tmp_path,
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.toml"]
+
+
+def test_a_settings_file_may_name_a_backend_of_ones_own(tmp_path, environment):
+    (tmp_path / "curio.toml").write_text('data = "kept"\n[backend]\nname = "lab_scope:make"\noptions = { number = 7 }')
+    (tmp_path / "lab_scope.py").write_text(
+        "from ophyd_devices.twin import twin\ndef make(number: int):\n    return twin(seed=number, pixels=(16, 16))\n"
+    )
+    del environment["CURIO_DATA"]
+    done = subprocess.run(
+        [sys.executable, "-c", QUEUESERVER, str(STARTUP), "RE(image(afm)); print(afm.describe_sample()['seed'])"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "7", done.stderr
+    assert "afm (lab_scope:make)" in done.stdout
+    with Storage.local(tmp_path / "kept") as storage:
+        assert storage.runs()[0].plan_name == "image"
+
+
 def test_without_ipython_as_in_the_queueserver(tmp_path, environment):
     y, x = np.mgrid[0:20, 0:24] / 6
     image = np.sin(x) * np.cos(y)

@@ -1,0 +1,178 @@
+"""A Gaussian process over the candidates of a pool, with one kernel for all values of a spectrum.
+
+Rasmussen & Williams, *Gaussian Processes for Machine Learning*, MIT Press 2006, chapters 2 and 5.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.spatial.distance import cdist
+
+Values = NDArray[np.float64]
+
+REACHES = (0.35, 0.7, 1.4, np.inf)
+"""Lengths to choose among, relative to the median distance of two measured points; ∞ leaves a feature out."""
+
+NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)
+"""Variances of the noise to choose among, relative to that of the process."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is known of each candidate: patches (N, D) flattened, and positions (N, 2) in nm."""
+
+    patches: Values
+    positions: Values
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A radial basis function of the patch times one of the position.
+
+    Attributes
+    ----------
+    patch, position : float
+        Lengths, in the units of the features.
+    noise : float
+        Variance of the noise, relative to that of the process.
+    """
+
+    patch: float
+    position: float
+    noise: float
+
+    def __call__(self, features: Features, one: NDArray[np.int64], other: NDArray[np.int64] | slice) -> Values:
+        """Return the covariance of candidates, (n, m)."""
+        patches = cdist(features.patches[one], features.patches[other], "sqeuclidean") / self.patch**2
+        positions = cdist(features.positions[one], features.positions[other], "sqeuclidean") / self.position**2
+        return np.asarray(np.exp(-(patches + positions) / 2))
+
+
+def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Values) -> tuple[Kernel, float]:
+    """Return the kernel that predicts each measured spectrum best from the others, and its error.
+
+    Parameters
+    ----------
+    features : Features
+        N candidates.
+    measured : (n,)
+        Which of them were measured, n ≥ 2.
+    spectra : (n, K)
+        What was measured there; the process has their mean.
+
+    Returns
+    -------
+    Kernel
+    float
+        The mean squared error relative to the variance of the spectra.
+    """
+    centred = spectra - spectra.mean(axis=0)
+    variance = max(float((centred**2).mean()), np.finfo(float).tiny)
+    best, least = Kernel(np.inf, np.inf, 1.0), np.inf
+    for kernel in _lengths(features, measured):
+        values, vectors = eigh(kernel(features, measured, measured), driver="evd")  # (n,), (n, n)
+        rotated = vectors.T @ centred  # (n, K)
+        for noise in NOISES:
+            inverse = 1 / (np.maximum(values, 0) + noise)  # (n,)
+            # (K + σ²)⁻¹ y over the diagonal of (K + σ²)⁻¹ is what each point is off by without itself.
+            off = vectors @ (inverse[:, None] * rotated) / (vectors**2 @ inverse)[:, None]  # (n, K)
+            error = float((off**2).mean()) / variance
+            if error < least:
+                best, least = Kernel(kernel.patch, kernel.position, noise), error
+    return best, least
+
+
+def _lengths(features: Features, measured: NDArray[np.int64]) -> Iterator[Kernel]:
+    """Yield kernels of all lengths to choose among."""
+    medians = []
+    for values in (features.patches[measured], features.positions[measured]):
+        distances = cdist(values, values)[np.triu_indices(len(measured), k=1)]
+        medians.append(max(float(np.median(distances)), np.finfo(float).tiny))
+    for patch in REACHES:
+        for position in REACHES:
+            yield Kernel(patch * medians[0], position * medians[1], 1.0)
+
+
+class Posterior:
+    """What measured spectra say about all candidates.
+
+    It keeps a row of the Cholesky factor for each observation, extended to the pool. One more observation therefore
+    costs a time that is linear in the pool and in the number of observations.
+
+    Parameters
+    ----------
+    features : Features
+        N candidates.
+    kernel : Kernel
+        Covariance and noise.
+    measured : (n,)
+        Which candidates were measured.
+    spectra : (n, K)
+        What was measured there; their mean is that of the process.
+    integration : (M,)
+        Candidates that stand for the whole pool where a variance is integrated over it.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        kernel: Kernel,
+        measured: NDArray[np.int64],
+        spectra: Values,
+        integration: NDArray[np.int64],
+    ) -> None:
+        self._features, self._kernel, self._integration = features, kernel, integration
+        n, size = len(measured), len(features.positions)
+        everywhere = kernel(features, measured, slice(None))  # (n, N)
+        lower = cholesky(everywhere[:, measured] + kernel.noise * np.eye(n), lower=True)  # (n, n)
+        self._rows = np.empty((2 * n, size))  # room to grow
+        self._rows[:n] = solve_triangular(lower, everywhere, lower=True)
+        self._count = n
+        self._offset = spectra.mean(axis=0)  # (K,)
+        rows = self._rows[:n]
+        self.variance = np.maximum(1 - (rows**2).sum(axis=0), 0.0)  # (N,), that of the process is 1
+        self._mean = rows.T @ solve_triangular(lower, spectra - self._offset, lower=True)  # (N, K)
+        self._cross = kernel(features, integration, slice(None)) - rows[:, integration].T @ rows  # (M, N)
+
+    @property
+    def mean(self) -> Values:
+        """The predicted spectra, (N, K)."""
+        return np.asarray(self._mean + self._offset)
+
+    def observe(self, index: int, spectrum: Values) -> None:
+        """Take one more spectrum, (K,)."""
+        off = spectrum - self.mean[index]
+        deviation = np.sqrt(self.variance[index] + self._kernel.noise)
+        self.imagine(index)
+        self._mean = self._mean + np.outer(self._rows[self._count - 1], off / deviation)
+
+    def imagine(self, index: int) -> None:
+        """Take notice that a spectrum will be measured there, whatever it will be: variances depend on no more."""
+        if self._count == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        rows = self._rows[: self._count]
+        column = self._kernel(self._features, np.array([index]), slice(None))[0] - rows[:, index] @ rows  # (N,)
+        row = column / np.sqrt(self.variance[index] + self._kernel.noise)
+        self._rows[self._count] = row
+        self._count += 1
+        self.variance = np.maximum(self.variance - row**2, 0.0)
+        self._cross -= np.outer(row[self._integration], row)
+
+    def branch(self) -> "Posterior":
+        """Return a copy to imagine with. It shares the room to grow, so this one must not go on until it is done."""
+        other = copy.copy(self)
+        other._cross = self._cross.copy()
+        return other
+
+    def reduction(self) -> Values:
+        """Return by how much a spectrum at each candidate would lower the mean variance of the pool, (N,).
+
+        ``1/M Σ_m cov(m, j)² / (var_j + σ²)``: integrated variance reduction (Cohn, Ghahramani & Jordan, *Active
+        learning with statistical models*, J. Artif. Intell. Res. 4, 129 (1996)).
+        """
+        gained = np.einsum("mn,mn->n", self._cross, self._cross) / len(self._integration)
+        return np.asarray(gained / (self.variance + self._kernel.noise))

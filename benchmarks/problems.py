@@ -1,0 +1,92 @@
+"""What an agent is set against: a measured sample, or a world of the twin, as a pool with all its spectra."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.pool import make_pool
+from agents.protocols import Pool
+from ophyd_devices.spectrometer import triangle
+from ophyd_devices.twin import Ferroelectric, load_recorded
+
+TWIN = "twin"
+TWIN_DEFAULTS = {"seed": 0, "pixels": 64, "steps": 64}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A sample of which everything is known.
+
+    Attributes
+    ----------
+    name : str
+        For tables.
+    pool : Pool
+        N candidates.
+    spectra : (N, K) float64
+        What a measurement at each candidate gives.
+    truth : (N, K) float64
+        What is there; for a measured sample the same.
+    axis : (K,) float64
+        What a spectrum is a function of.
+    """
+
+    name: str
+    pool: Pool
+    spectra: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    axis: NDArray[np.float64]
+
+
+@functools.lru_cache(maxsize=4)
+def open_problem(sample: str, window: int, stride: int | None = None) -> Problem:
+    """Return the problem that `sample` names.
+
+    Parameters
+    ----------
+    sample : str
+        An npz file with image and spectra (see docs/how-to/measured-sample.md), or ``"twin"``, or
+        ``"twin:seed=1,pixels=64,steps=256"``: a synthetic ferroelectric of which every candidate was measured once.
+    window : int
+        Side of a patch in px.
+    stride : int, optional
+        Distance between candidates in px; by default the smallest that gives at most 2 500.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file or option, or the window does not fit.
+    """
+    if sample == TWIN or sample.startswith(f"{TWIN}:"):
+        return _twin(sample, window, stride)
+    recorded = load_recorded(sample)
+    pool = make_pool(recorded.image, recorded.area, window, stride)
+    axis = np.asarray(recorded.spectroscopy.axis)
+    spectra, _ = recorded.spectra(pool.positions, axis)
+    return Problem(Path(sample).stem, pool, spectra, spectra, axis)
+
+
+def _twin(sample: str, window: int, stride: int | None) -> Problem:
+    chosen = {**TWIN_DEFAULTS, **_options(sample)}
+    shape = (chosen["pixels"], chosen["pixels"])
+    world = Ferroelectric(chosen["seed"], pixels=shape)
+    # The piezoresponse alone, as in the paper.
+    frame = world.frame(world.area, shape, np.random.default_rng([chosen["seed"], 1]))[-1:]
+    pool = make_pool(frame, world.area, window, stride)
+    bias = triangle(8.0, chosen["steps"], 1)
+    measured, _ = world.spectra(pool.positions, bias, np.random.default_rng([chosen["seed"], 2]))
+    truth, _ = world.spectra(pool.positions, bias)
+    return Problem(sample, pool, measured, truth, bias)
+
+
+def _options(sample: str) -> dict[str, int]:
+    chosen = {}
+    for pair in filter(None, sample.partition(":")[2].split(",")):
+        name, _, value = pair.partition("=")
+        if name not in TWIN_DEFAULTS or not value.isdigit():
+            raise ValueError(f"expected a twin with {', '.join(TWIN_DEFAULTS)} as whole numbers, got {pair!r}")
+        chosen[name] = int(value)
+    return chosen

@@ -1,0 +1,257 @@
+"""Agents against samples without devices: the same fold as in a run, only faster. Finished jobs are kept as files."""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
+
+from agents.protocols import Agent, Context, HasLatent, Observation, Question
+from agents.registry import build, configure
+from benchmarks.problems import Problem, open_problem
+from curio_plans.floors import KINDS, ridge_prediction
+from curio_plans.metadata import versions
+
+Arrays = dict[str, NDArray[Any]]
+
+WORST = 10
+"""Of so many of the worst places the mean error is noted: figure 7 of the paper."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent on one sample.
+
+    Attributes
+    ----------
+    sample : str
+        See :func:`benchmarks.problems.open_problem`.
+    window : int
+        Side of a patch in px.
+    points : int
+        The budget, initial points included.
+    agent : mapping
+        The full config, seed included.
+    stride : int or None
+        Distance between candidates in px.
+    """
+
+    sample: str
+    window: int
+    points: int
+    agent: dict[str, Any]
+    stride: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file that keeps the outcome; different for different jobs."""
+        facts = {**dataclasses.asdict(self), "sample": _identity(self.sample)}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return f"{self.agent['agent']}-{digest}.npz"
+
+
+def _identity(sample: str) -> str:
+    """Return what stays the same when a file is moved: its content."""
+    path = Path(sample)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else sample
+
+
+def parse_agent(text: str, seed: int, initial: int | None = None) -> dict[str, Any]:
+    """Return the full config of an agent given as ``NAME[:option=value,…]``, with `seed` and `initial` if it has them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such agent or option.
+    """
+    name, _, pairs = text.partition(":")
+    options: dict[str, Any] = {}
+    for pair in filter(None, pairs.split(",")):
+        key, found, value = pair.partition("=")
+        if not found:
+            raise ValueError(f"expected NAME:option=value,…, got {pair!r} in {text!r}")
+        options[key] = _value(value)
+    known = configure(name)
+    common = {"seed": seed, **({} if initial is None else {"initial": initial})}
+    return configure(name, **{**{key: value for key, value in common.items() if key in known}, **options})
+
+
+def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
+    """Let `agent` measure `points` candidates of `problem`, exactly as in a run of the plan ``curiosity``.
+
+    Returns
+    -------
+    mapping of arrays
+        ``chosen``, ``phases``, ``seconds``, ``acquired_mse`` (points,): each decision, its think time, training
+        included, and the error of the agent's prediction for the spectrum that was then measured (NaN: no prediction).
+        ``counts``, ``pool_mse``, ``unmeasured_mse``, ``unmeasured_floor``, ``worst_mse`` (m,): the agent's own
+        predictions after so many observations: errors over the pool, over what was never measured, that of the mean
+        spectrum there, and at the ten worst places; m = 0 for an agent without a model.
+        ``ridge_counts`` (4,), ``ridge_pool_mse``, ``ridge_unmeasured_mse`` (kinds, 4), ``ridge_unmeasured_floor``
+        (4,): the same of kernel ridge regressions on the points the agent chose, at each quarter of the budget.
+        ``place_mse`` (N,), ``map_…`` (N,) and ``latent`` (N, L): the agent's final error at each place, what it
+        believed there, and where it places it; for agents that have them.
+    """
+    chosen: list[int] = []
+    phases, seconds, acquired, rows = [], [], [], []
+    prediction: NDArray[Any] | None = None
+    context = Context(budget=points)
+    started = time.perf_counter()
+    agent.ingest(problem.pool)
+    for number in range(points):
+        suggestions = agent.suggest(1, context)
+        if isinstance(suggestions, Question):
+            raise RuntimeError(  # noqa: TRY004  nothing is of the wrong type
+                f"the agent asks {suggestions.text!r}, and a benchmark has nobody to answer"
+            )
+        seconds.append(time.perf_counter() - started)
+        index = suggestions[0].index
+        place = problem.pool.positions[index]
+        chosen.append(index)
+        phases.append(suggestions[0].phase)
+        started = time.perf_counter()
+        agent.ingest(Observation(index, place, place, problem.spectra[index], float(number), problem.axis))
+        acquired.append(np.nan if prediction is None else ((prediction[index] - problem.spectra[index]) ** 2).mean())
+        report = agent.report(context)
+        prediction = report.prediction
+        thinking = time.perf_counter() - started
+        if prediction is not None:
+            rows.append((number + 1, *_errors(problem, prediction, chosen)))
+        started = time.perf_counter() - thinking  # the next decision's time begins with learning from this observation
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    final: Arrays = {f"map_{name}": values for name, values in report.maps.items()}
+    latent = agent.latent() if isinstance(agent, HasLatent) else None
+    if latent is not None:
+        final["latent"] = latent
+    if prediction is not None:
+        final["place_mse"] = ((prediction - problem.truth) ** 2).mean(axis=1)
+    return {
+        "chosen": np.array(chosen),
+        "phases": np.array(phases),
+        "seconds": np.array(seconds),
+        "acquired_mse": np.array(acquired),
+        "counts": table[:, 0].astype(np.int64),
+        **dict(zip(("pool_mse", "unmeasured_mse", "unmeasured_floor", "worst_mse"), table[:, 1:].T, strict=True)),
+        **_ridge(problem, chosen),
+        **final,
+    }
+
+
+def run_job(job: Job, cache: Path) -> Path:
+    """Run `job`, unless its outcome is in `cache` already; return the file."""
+    path = cache / job.name
+    if path.exists():
+        return path
+    problem = open_problem(job.sample, job.window, job.stride)
+    with threadpool_limits(1):
+        started = time.process_time()
+        outcome = explore(problem, build(job.agent), job.points)
+        spent = time.process_time() - started
+    facts = {**dataclasses.asdict(job), "cpu_s": spent, "versions": dict(versions())}
+    cache.mkdir(parents=True, exist_ok=True)
+    # Written aside and renamed: a job that is killed leaves no half file that would count as done.
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, facts=np.array(json.dumps(facts)), **outcome)  # type: ignore[arg-type]
+    part.replace(path)
+    return path
+
+
+def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1, until: float = float("inf")) -> None:
+    """Run all `jobs` that `cache` does not have, in `workers` processes, with a progress bar on stderr.
+
+    None is begun after the moment `until` of the monotonic clock. Ctrl-C loses only the jobs that are under way.
+    """
+    left = [job for job in jobs if not (cache / job.name).exists()]
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("jobs", total=len(jobs), completed=len(jobs) - len(left))
+        for job in _finished(left, cache, workers, until):
+            progress.update(bar, advance=1, description=f"{Path(job.sample).stem}, {job.agent['agent']}")
+
+
+def load(job: Job, cache: Path) -> tuple[dict[str, Any], Arrays]:
+    """Return facts (job, CPU time, versions) and arrays of a finished job.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not finished.
+    """
+    with np.load(cache / job.name, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "facts"}
+        return json.loads(str(archive["facts"])), arrays
+
+
+def _finished(jobs: Sequence[Job], cache: Path, workers: int, until: float) -> Iterable[Job]:
+    """Yield the jobs as they are finished; never more than `workers` are under way."""
+    waiting = iter(jobs)
+    if workers == 1:
+        for job in waiting:
+            if time.monotonic() >= until:
+                return
+            run_job(job, cache)
+            yield job
+        return
+    # torch does not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running: dict[Future[Path], Job] = {}
+        while True:
+            while len(running) < workers and time.monotonic() < until and (job := next(waiting, None)):
+                running[pool.submit(run_job, job, cache)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                yield running.pop(future)
+
+
+def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float, float, float]:
+    mse = ((prediction - problem.truth) ** 2).mean(axis=1)
+    floor = ((problem.truth.mean(axis=0) - problem.truth) ** 2).mean(axis=1)
+    worst = np.sort(mse)[-WORST:].mean()
+    return float(mse.mean()), *_unmeasured(mse, floor, chosen), float(worst)
+
+
+def _unmeasured(mse: NDArray[Any], floor: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float]:
+    left = np.delete(np.arange(len(mse)), chosen)
+    return (float(mse[left].mean()), float(floor[left].mean())) if left.size else (np.nan, np.nan)
+
+
+def _ridge(problem: Problem, chosen: Sequence[int]) -> Arrays:
+    counts = np.unique([max(len(chosen) * quarter // 4, 2) for quarter in (1, 2, 3, 4)])
+    pool_mse, unmeasured_mse, floors = (np.empty((len(KINDS), len(counts))) for _ in range(3))
+    for row, kind in enumerate(KINDS):
+        for column, count in enumerate(counts):
+            measured = chosen[:count]
+            prediction = ridge_prediction(problem.pool, problem.spectra[measured], measured, kind)
+            pool_mse[row, column], unmeasured_mse[row, column], floors[row, column], _ = _errors(
+                problem, prediction, measured
+            )
+    return {
+        "ridge_counts": counts,
+        "ridge_pool_mse": pool_mse,
+        "ridge_unmeasured_mse": unmeasured_mse,
+        "ridge_unmeasured_floor": floors[0],
+    }
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,5 @@
+"""The AFM over Channel Access: a backend that asks an IOC, and an IOC that serves any backend."""
+
+from ophyd_devices.epics.client import EpicsBackend
+
+__all__ = ["EpicsBackend"]

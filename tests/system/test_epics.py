@@ -1,0 +1,425 @@
+"""The AFM over real Channel Access: the IOC in a process of its own, on loopback."""
+
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import FailedStatus
+
+from curio_plans.documents import History
+from curio_plans.plans import curiosity
+from ophyd_devices import AFM, AfmBackend
+from ophyd_devices.backend import BackendError, Info, Interrupted
+from ophyd_devices.epics import EpicsBackend
+from ophyd_devices.epics.wire import Watchdog, decode_info, encode_info
+from ophyd_devices.twin import recorded, twin
+
+
+def free_port():
+    """Return a port that is free for TCP and UDP."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        tcp.bind(("127.0.0.1", udp.getsockname()[1]))
+        return udp.getsockname()[1]
+
+
+class Ioc:
+    """``curio ioc`` as a user starts it."""
+
+    def __init__(self, prefix, *options, backend="twin"):
+        port = str(free_port())
+        os.environ["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{port}"
+        self._command = [sys.executable, "-m", "curio_plans.cli", "ioc", "--backend", backend]
+        self._command += ["--prefix", prefix, "--port", port]
+        self._command += [word for option in options for word in ("-o", option)]
+        self.prefix = prefix
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert "ready" in self.process.stdout.readline()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    """Channel Access on loopback only; each IOC has a port of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EPICS_CA_ADDR_LIST", "")
+        patch.setenv("EPICS_CA_AUTO_ADDR_LIST", "NO")
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """An IOC that serves the twin of the fixture `afm`, in simulated time."""
+    ioc = Ioc("quick:", "seed=3")
+    yield ioc
+    ioc.kill()
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """An IOC that serves a twin in real time."""
+    ioc = Ioc("slow:", "seed=3", "real_time=true")
+    yield ioc
+    ioc.kill()
+
+
+@pytest.fixture
+def launch():
+    """Start an IOC for this test only."""
+    started = []
+
+    def launch(*arguments, **more):
+        started.append(Ioc(*arguments, **more))
+        return started[-1]
+
+    yield launch
+    for ioc in started:
+        ioc.kill()
+
+
+@pytest.fixture
+def connect():
+    clients = []
+
+    def connect(ioc):
+        clients.append(EpicsBackend(ioc.prefix, timeout=2.0))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        with suppress(BackendError):
+            client.close()
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def reconnected(client):
+    def connected():
+        client._context.broadcaster.search_now()
+        return all(pv.connected for pv in client._pvs.values())
+
+    until(connected)
+
+
+def ignore(done, total):
+    pass
+
+
+def same(one, other):
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+def test_every_value_arrives_bit_by_bit(connect, quick):
+    near, far = twin(seed=3), connect(quick)
+    assert isinstance(far, AfmBackend)
+    assert encode_info(far.info) == encode_info(near.info)
+    assert far.describe() == {**near.describe(), "epics_prefix": "quick:"}
+    bias, places = np.linspace(-7, 7.1, 50), np.random.default_rng(0).uniform(0, 2000, (300, 2))
+    for backend in (near, far):
+        backend.move(0.1 + 0.2, 1e3 / 3, 2e3, 0.01)
+        backend.engage(20.1)
+    # The IOC may have served other tests before, so its time has another origin.
+    assert far.position() == near.position() == (0.1 + 0.2, 1e3 / 3)
+    assert far.force() == near.force() == 20.1
+    assert far.in_contact() is near.in_contact() is True
+    area = (0.0, 100.1, 20.0, 70.2)
+    assert same(far.frame(area, (12, 17), 3.0, ignore), near.frame(area, (12, 17), 3.0, ignore))
+    here, there = near.spectrum(bias, 1e-3), far.spectrum(bias, 1e-3)
+    assert same(here.spectrum, there.spectrum)
+    assert same(here.on_field, there.on_field)
+    assert here.resonance == there.resonance
+    assert same(near.reference(places, bias), far.reference(places, bias))
+
+
+def test_what_is_fixed_survives_as_text(tmp_path):
+    axis = np.linspace(1600, 1700, 7) / 3
+    np.savez(tmp_path / "sample.npz", image=np.eye(5), spectra=np.ones((5, 5, 7)), axis=axis)
+    info = recorded(tmp_path / "sample.npz").info
+    again = decode_info(encode_info(info))
+    assert same(again.spectroscopy.axis, info.spectroscopy.axis)
+    assert again.spectroscopy.on_field is False
+    assert [getattr(again, field.name) for field in dataclasses.fields(Info) if field.name != "spectroscopy"] == [
+        getattr(info, field.name) for field in dataclasses.fields(Info) if field.name != "spectroscopy"
+    ]
+
+
+UNLIKE = {
+    "uid",
+    "time",
+    "timestamps",
+    "run_start",
+    "descriptor",
+    "scan_id",
+    "agent_last_observation",
+    "agent_think_time",
+}
+"""What differs between two runs of the same twin."""
+
+
+def alike(value):
+    if isinstance(value, dict):
+        return {key: alike(entry) for key, entry in value.items() if key not in UNLIKE | {"epics_prefix"}}
+    if isinstance(value, list | tuple):
+        return [alike(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return "nan" if isinstance(value, float) and np.isnan(value) else value
+
+
+def microscope(backend):
+    afm = AFM(backend, name="afm")
+    afm.imager.pixels.put((32, 32))
+    afm.spectrometer.steps_per_cycle.put(16)
+    afm.spectrometer.cycles.put(2)
+    return afm
+
+
+def explore(afm, wanderer, *, engine=None, points=6):
+    """Run the full plan; return its documents and the error, if it failed."""
+    documents, error = [], None
+    engine = engine or RunEngine({})
+    token = engine.subscribe(lambda *document: documents.append(document))
+    try:
+        engine(curiosity(afm, {}, points, build=wanderer, map_every=2))
+    except (FailedStatus, BackendError) as caught:
+        error = caught
+    engine.unsubscribe(token)
+    return documents, error
+
+
+def test_a_run_over_channel_access_has_the_documents_of_the_twin(launch, wanderer):
+    launch("fresh:", "seed=3")  # the noise depends on what was measured before
+    near, far = microscope(twin(seed=3)), microscope(EpicsBackend("fresh:"))
+    try:
+        expected, got = explore(near, wanderer)[0], explore(far, wanderer)[0]
+    finally:
+        near.close()
+        far.close()
+    assert expected[-1][1]["exit_status"] == "success"
+    assert [name for name, _ in expected] == [name for name, _ in got]
+    for (name, one), (_, other) in zip(expected, got, strict=True):
+        assert alike(one) == alike(other), name
+
+
+def test_refusals_arrive_word_by_word_and_nothing_moves(connect, quick):
+    near, far = twin(seed=3), connect(quick)
+    place = far.position()
+    far.withdraw()
+    for refused in (
+        lambda afm: afm.move(1e9, 0, 1e3, 0),
+        lambda afm: afm.engage(5e3),
+        lambda afm: afm.spectrum(np.zeros(4), 1e-3),
+        lambda afm: afm.reference(np.array([[0.0, 1e9]]), np.zeros(4)),
+    ):
+        with pytest.raises(BackendError) as here:
+            refused(near)
+        with pytest.raises(BackendError) as there:
+            refused(far)
+        assert str(here.value) == str(there.value)
+    with pytest.raises(BackendError, match="Spectrum takes 65538 numbers, got 70002; choose fewer steps"):
+        far.spectrum(np.zeros(70_000), 1e-3)
+    with pytest.raises(BackendError, match="whole numbers of pixels"):
+        far.frame((0, 1, 0, 1), (4.5, 4), 1.0, ignore)
+    assert far.position() == place
+    assert not far.in_contact()
+
+
+def test_the_raster_is_followed_and_other_clients_are_answered_while_it_runs(connect, slow):
+    client, other = connect(slow), connect(slow)
+    client.engage(20)
+    lines, seen = [], []
+
+    def follow(done, total):
+        lines.append(done)
+        if len(lines) == 2:
+            assert total == 40
+            seen.extend((other.position(), other.in_contact()))
+            with pytest.raises(BackendError, match="the instrument is busy with Frame; wait until Busy is 0"):
+                other.move(0, 0, 1e3, 0)
+            # A stop from elsewhere than the thread that waits for the frame.
+            threading.Thread(target=client.stop).start()
+
+    with pytest.raises(Interrupted, match="the frame was stopped"):
+        client.frame((0, 2000, 0, 2000), (40, 8), 20.0, follow)
+    assert seen == [client.position(), True]
+    assert lines == sorted(lines)
+    assert lines[-1] < 40
+    client.stop()  # nothing runs: harmless
+    assert client.frame((0, 2000, 0, 2000), (8, 8), 100.0, ignore).shape == (4, 8, 8)
+
+
+def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect, slow):
+    observer = connect(slow)
+    observer.engage(20)
+    (busy,) = observer._context.get_pvs("slow:Busy")
+    busy.wait_for_connection()
+
+    def vanish():
+        leaving = connect(slow)
+        with pytest.raises(BackendError, match="was lost during Frame"):
+            leaving.frame((0, 100, 0, 100), (10, 4), 10.0, lambda *_: leaving._context.disconnect(wait=False))
+
+    thread = threading.Thread(target=vanish)
+    thread.start()
+    until(lambda: busy.read().data[0] == 1)
+    thread.join()
+    until(lambda: busy.read().data[0] == 0)
+    assert list(observer._read("Frame:Lines")[1:]) == [10, 10]
+    assert observer.in_contact()
+
+
+def test_an_ioc_killed_in_the_middle_ends_the_run_and_its_successor_serves_the_next(launch, wanderer):
+    ioc = launch("mortal:", "seed=3")
+    client = EpicsBackend("mortal:", timeout=2.0)
+    afm = microscope(client)
+    engine = RunEngine({})
+
+    def kill(name, doc):
+        if name == "event" and doc["seq_num"] == 3 and "candidate" in doc["data"]:
+            ioc.kill()
+
+    token = engine.subscribe(kill)
+    try:
+        documents, error = explore(afm, wanderer, engine=engine, points=20)
+        assert "the tip's state is not known" in "".join(traceback.format_exception(error))
+        name, stop = documents[-1]
+        assert name == "stop"
+        assert stop["exit_status"] == "fail"
+        assert len(History(documents).observations) == 3
+        assert engine.state == "idle"
+
+        ioc.start()
+        reconnected(client)
+        engine.unsubscribe(token)
+        documents, error = explore(afm, wanderer, engine=engine)
+        assert error is None
+        assert documents[-1][1]["exit_status"] == "success"
+        assert len(History(documents).observations) == 6
+        assert afm.tip.position == "withdrawn"
+    finally:
+        afm.close()
+
+
+def test_a_server_lost_during_a_frame_and_one_started_again_are_told(launch, connect):
+    ioc = launch("lost:", "seed=3", "real_time=true")
+    client = connect(ioc)
+    client.engage(20)
+    client.keep_alive(30)
+
+    def kill(done, total):
+        if ioc.process.poll() is None:
+            ioc.kill()
+
+    with pytest.raises(
+        BackendError, match=r"lost during Frame; the tip's state is not known \(where the IOC still runs"
+    ):
+        client.frame((0, 2000, 0, 2000), (400, 8), 1.0, kill)
+    with pytest.raises(BackendError, match=r"no answer from 27 of 27 PVs \(lost:Info …\)"):
+        client.in_contact()
+    ioc.start()
+    reconnected(client)
+    client.move(0, 0, 1e6, 0)  # the loss was told already
+    ioc.kill()
+    ioc.start()
+    reconnected(client)
+    with pytest.raises(BackendError, match=r"started again in between: the tip is withdrawn at \(1000, 1000\) nm"):
+        client.move(10, 10, 1e6, 0)
+    client.move(10, 10, 1e6, 0)
+    client.close()
+    ioc.process.send_signal(signal.SIGTERM)
+    assert ioc.process.wait(30) == 0
+
+
+SICK = """
+from ophyd_devices.backend import BackendError
+from ophyd_devices.twin import TwinBackend, twin
+
+class Sick(TwinBackend):
+    lifts = 0
+
+    def force(self):
+        raise BackendError("the load cell is unplugged")
+
+    def withdraw(self):
+        if self.in_contact():
+            self.lifts += 1
+            if self.lifts < 3:
+                raise BackendError("the lift is stuck")
+        super().withdraw()
+
+def make():
+    healthy = twin()
+    return Sick(healthy.sample, healthy.clock)
+"""
+
+
+def test_a_value_that_the_instrument_cannot_give_is_never_an_old_one_and_the_watchdog_insists(
+    launch, connect, tmp_path, monkeypatch
+):
+    (tmp_path / "sick_scope.py").write_text(SICK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    client = connect(launch("sick:", backend="sick_scope:make"))
+    with pytest.raises(BackendError, match="the IOC has no valid sick:Force: the load cell is unplugged"):
+        client.force()
+    assert client.position() == (1000, 1000)
+    client.engage(20)
+    with pytest.raises(BackendError, match="the lift is stuck"):
+        client.withdraw()
+    assert client.in_contact()
+    client.keep_alive(0.1)
+    until(lambda: not client.in_contact())
+
+
+def test_nothing_answers(network):
+    with pytest.raises(BackendError, match=r"no answer from 27 of 27 PVs \(nowhere:Info …\).*EPICS_CA_ADDR_LIST"):
+        EpicsBackend("nowhere:", timeout=0.2)
+
+
+CLIENT = """
+import sys
+from bluesky import RunEngine
+from curio_plans.plans import image
+from ophyd_devices import AFM
+from ophyd_devices.epics import EpicsBackend
+afm = AFM(EpicsBackend("slow:"), name="afm")
+afm.backend.keep_alive(1.0)
+afm.imager.line_rate.put(4.0)
+RunEngine({})(image(afm))
+"""
+
+
+def test_a_client_that_is_killed_mid_run_leaves_the_tip_withdrawn(connect, slow):
+    observer = connect(slow)
+    (watchdog,) = observer._context.get_pvs("slow:Watchdog")
+    process = subprocess.Popen([sys.executable, "-c", CLIENT], env=dict(os.environ))
+    until(lambda: observer.in_contact() and observer._read("Frame:Lines")[1] >= 8)
+    assert watchdog.read().data[0] == Watchdog.WATCHING  # two seconds later the promise of one second is still kept
+    process.kill()
+    process.wait()
+    until(lambda: watchdog.read().data[0] == Watchdog.WITHDREW)
+    assert not observer.in_contact()
+    assert "no sign of life for 1 s" in observer._text("Message")
+    observer.engage(20)  # whoever comes next may go on
+    assert observer.in_contact()
