@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import MsgGenerator, plan
+from bluesky.utils import FailedStatus, MsgGenerator, plan
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
@@ -362,7 +362,11 @@ def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict
     @bpp.run_decorator(md=metadata)
     @bpp.finalize_decorator(lambda: stubs.withdraw(afm))
     def run() -> MsgGenerator[None]:
-        yield from inner()
+        try:
+            yield from inner()
+        except FailedStatus as failure:
+            # What the device said belongs into the stop document, not that some status failed.
+            raise failure.__cause__ or failure from None
 
     return (yield from run())
 
@@ -439,6 +443,8 @@ def _check_at_least(**numbers: tuple[int, int]) -> None:
 
 def _check_initial(config: Config, points: int) -> None:
     initial = config.get("initial", 0)
+    if isinstance(config.get("inner"), Mapping):  # an agent around another
+        _check_initial(config["inner"], points)
     if initial > points:
         raise ValueError(
             f"the agent starts from {initial} initial points, but the run has only {points}; "

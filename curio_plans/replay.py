@@ -110,6 +110,9 @@ def verify(
     except (ValueError, TypeError) as error:
         raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
 
+    # Tiled gives events names of its own; then no uid that a decision tells is known, and none is compared.
+    known = set(history.observation_uids)
+    uids = any(decision.last_observation in known for decision in history.decisions)
     differences: list[Difference] = []
     different: set[int] = set()
     ingested = 0
@@ -125,7 +128,7 @@ def verify(
                 failure = f"the agent refuses a stored observation: {error}"
         ingested = max(ingested, upto)
         replayed = failure or _ask(agent, history.context(stored.records, stored.number))
-        problem = _compare(stored, replayed, history)
+        problem = _compare(stored, replayed, history, uids=uids)
         if problem is not None:
             differences.append(problem)
             different.add(stored.number)
@@ -182,7 +185,7 @@ def _ask(agent: Agent, context: Context) -> Suggestion | str:
     return suggestions[0]
 
 
-def _compare(stored: Decision, replayed: Suggestion | str, history: History) -> Difference | None:
+def _compare(stored: Decision, replayed: Suggestion | str, history: History, *, uids: bool) -> Difference | None:
     said = _say(stored.candidate, stored.phase, stored.score, stored.parts)
     if isinstance(replayed, str):
         return Difference(stored.number, said, replayed)
@@ -190,10 +193,7 @@ def _compare(stored: Decision, replayed: Suggestion | str, history: History) -> 
     if said != again:
         return Difference(stored.number, said, again)
     last = history.observation_uids[stored.observations - 1] if stored.observations else ""
-    # Tiled gives events names of its own; then no uid of the run is known and there is nothing to compare.
-    if stored.last_observation != last and any(
-        d.last_observation in history.observation_uids for d in history.decisions
-    ):
+    if uids and stored.last_observation != last:
         return Difference(
             stored.number,
             f"decided after event {stored.last_observation}",
