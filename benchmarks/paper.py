@@ -105,7 +105,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         return ""
     images = output / "images" / "benchmarks"
     summary, tests = statistics.summarise(table), statistics.compare(table, part.baseline)
-    lines = [f"\n## {part.title}\n", textwrap.fill(part.text, 118)]
+    lines = [f"\n## {part.title}\n", _wrap(part.text)]
     lines += [f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
     verdicts = [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
     if verdicts:
@@ -125,7 +125,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         if done[sample, label] < n
     ]
     if fewer:
-        lines.append(textwrap.fill(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}.", 118))
+        lines.append(_wrap(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}."))
     for (sample, _), rows in summary.groupby(["sample", "budget"], sort=False):
         job = next(job for key, job in jobs.items() if key[0] == sample)
         lines += [f"\n### {sample}, {job.points} points\n", _markdown(_results(rows, job))]
@@ -183,6 +183,10 @@ def _judge(row: Mapping[str, Any]) -> str:
     if row["low"] > 0 and row["p"] < 0.05:
         return f"**higher**, {numbers}"
     return f"not told apart, {numbers}"
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 118, break_on_hyphens=False)
 
 
 def _markdown(table: pd.DataFrame) -> str:
