@@ -7,6 +7,7 @@ in as many sittings as it takes. The page shows what is finished and how many se
 import enum
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,9 +62,11 @@ def paper(
     chosen = {name: found for name, found in parts.items() if part is None or name in part}
     wanted = [job for found in chosen.values() for job in found.jobs(directory, seeds).values()]
     run_jobs(wanted, cache, workers, until=time.monotonic() + 60 * minutes)
-    sections = [_section(name, found, found.jobs(directory), cache, output) for name, found in parts.items()]
+    sections = {name: _section(name, found, found.jobs(directory), cache, output) for name, found in parts.items()}
+    missing = [f"`--part {name}`" for name, section in sections.items() if not section]
+    closing = [f"\nNot run yet, and so not on this page: {', '.join(missing)}."] if missing else []
     page = output / "benchmarks.md"
-    page.write_text("\n".join([INTRODUCTION, *filter(None, sections)]).rstrip() + "\n")
+    page.write_text("\n".join([INTRODUCTION, *filter(None, sections.values()), *closing]).rstrip() + "\n")
     console.print(f"page: {page}")
 
 
@@ -102,7 +105,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         return ""
     images = output / "images" / "benchmarks"
     summary, tests = statistics.summarise(table), statistics.compare(table, part.baseline)
-    lines = [f"\n## {part.title}\n", textwrap.fill(part.text, 118)]
+    lines = [f"\n## {part.title}\n", _wrap(part.text)]
     lines += [f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
     verdicts = [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
     if verdicts:
@@ -115,13 +118,14 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         caption, drawing = draw(table, jobs, finished)
         path = figures.save(drawing, images / f"{name}-{draw.__name__}.png")
         lines.append(f"\n![{caption}]({path.relative_to(output)})\n\n*{caption}*\n")
+    asked, done = Counter(key[:2] for key in jobs), Counter(key[:2] for key in finished)
     fewer = [
-        f"{sample}: {finished} of {part.samples[sample]} seeds"
-        for sample, finished in table.groupby("sample")["seed"].nunique().items()
-        if sample in part.samples and finished < part.samples[sample]
+        f"{sample}, {label} {done[sample, label]} of {n}"
+        for (sample, label), n in asked.items()
+        if done[sample, label] < n
     ]
     if fewer:
-        lines.append(f"Not all seeds of the study are finished – {'; '.join(fewer)}.\n")
+        lines.append(_wrap(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}."))
     for (sample, _), rows in summary.groupby(["sample", "budget"], sort=False):
         job = next(job for key, job in jobs.items() if key[0] == sample)
         lines += [f"\n### {sample}, {job.points} points\n", _markdown(_results(rows, job))]
@@ -179,6 +183,10 @@ def _judge(row: Mapping[str, Any]) -> str:
     if row["low"] > 0 and row["p"] < 0.05:
         return f"**higher**, {numbers}"
     return f"not told apart, {numbers}"
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 118, break_on_hyphens=False)
 
 
 def _markdown(table: pd.DataFrame) -> str:
