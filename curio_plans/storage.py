@@ -84,11 +84,12 @@ class Storage:
         *,
         place: str,
         remote: bool,
+        writable: bool = True,
         tell: Callable[[str], None] | None = None,
         capacity: int = 256,
         patience: float = 60.0,
     ) -> None:
-        self.directory = require_directory(directory)
+        self.directory = require_directory(directory) if writable else Path(directory)
         self._connect, self._place, self._remote = connect, place, remote
         self._options: dict[str, Any] = {"capacity": capacity, "patience": patience}
         if tell is not None:
@@ -111,7 +112,8 @@ class Storage:
             Made if it is not there.
         **options
             ``tell``, a callable for messages to the user; ``capacity``, documents that may wait for Tiled;
-            ``patience``, seconds without progress after which Tiled is given up for a run.
+            ``patience``, seconds without progress after which Tiled is given up for a run; ``writable=False`` to read
+            the journal of an archive that cannot be written.
 
         Raises
         ------
@@ -179,10 +181,11 @@ class Storage:
         Raises
         ------
         StorageError
-            If Tiled cannot be opened.
+            If the directory cannot be written, or Tiled not be opened.
         """
         from curio_plans.tiled_writer import BackgroundWriter
 
+        require_directory(self.directory)
         if self._writer is None:
             self._writer = BackgroundWriter(self.catalog, **self._options)
         for callback in (self._journal, self._writer):

@@ -105,7 +105,7 @@ def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exi
         raise ValueError(f"there are no runs in {data}: no such directory; choose another with --data")
     if tiled is not None:
         return Storage.remote(tiled, api_key, data)
-    return Storage.local(data)
+    return Storage.local(data, writable=not must_exist)
 
 
 def report_run(documents: Any, path: Path | None) -> None:

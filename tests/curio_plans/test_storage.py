@@ -440,9 +440,10 @@ from curio_plans.storage import Storage
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 
-def slowly(afm, place, *more):
-    yield from stubs.take_spectrum(afm, place, *more)
+def slowly(*args, **more):
+    reason = yield from stubs.take_spectrum(*args, **more)
     yield from bps.sleep(float(sys.argv[2]))
+    return reason
 
 engine = RunEngine({})
 places = [(2.0 * number, 1.0 * number) for number in range(int(sys.argv[3]))]
@@ -551,3 +552,27 @@ def test_the_lines_of_a_journal_are_json(kept):
         names = [json.loads(line)[0] for line in lines]
     assert names[0] == "start"
     assert names[-1] == "stop"
+
+
+def test_an_archive_that_cannot_be_written_can_be_read(tmp_path, afm, engine):
+    with Storage.local(tmp_path / "data") as storage:
+        storage.attach(engine)
+        (uid,) = engine(spectra_at(afm, PLACES[:2]))
+    bind = ["mount", "--bind", tmp_path / "data", tmp_path / "data"]
+    if os.geteuid() == 0 and subprocess.run(bind, check=False).returncode:
+        pytest.skip("root writes everywhere, and nothing can be mounted here")
+    try:
+        if os.geteuid() == 0:
+            subprocess.run(["mount", "-o", "remount,ro,bind", tmp_path / "data"], check=True)
+        else:
+            (tmp_path / "data").chmod(0o500)
+        with Storage.local(tmp_path / "data", writable=False) as storage:
+            assert [run.uid for run in storage.runs()] == [uid]
+            assert storage.documents("latest")[-1][0] == "stop"
+            with pytest.raises(StorageError, match="cannot write to the data directory"):
+                storage.attach(engine)
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", tmp_path / "data"], check=True)
+        else:
+            (tmp_path / "data").chmod(0o700)
