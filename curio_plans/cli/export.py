@@ -42,6 +42,6 @@ def export(
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        documents = storage.documents(uid)
+        documents = storage.lineage(uid)
     path = export_run(documents, to or Path(f"{uid}.nxs"), truth=truth, force=force)
     console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True, highlight=False)

@@ -44,7 +44,7 @@ def report(
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        history = History(storage.documents(uid))
+        history = History(storage.lineage(uid))
     chosen = [name.strip() for name in only.split(",")] if only else []
     with console.status("analysing"):
         written, skipped = write_figures(history, build, output or data / "reports" / uid, chosen)

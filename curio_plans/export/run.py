@@ -58,12 +58,13 @@ class Stream:
 
 
 class Run:
-    """One run, read from its documents.
+    """One run, read from its documents, which may follow those of the runs that it resumes.
 
     Attributes
     ----------
     start, stop : mapping
-        The start document, and the stop document; the latter is empty for a run that was killed.
+        The start document, and the stop document; the latter is empty for a run that was killed. Where it resumes
+        others, its own.
     descriptors : list of mapping
         In order.
     streams : mapping of str to Stream
@@ -84,15 +85,17 @@ class Run:
         if not documents or documents[0][0] != "start":
             found = documents[0][0] if documents else "nothing"
             raise ExportError(f"expected the documents of one run, a start document first, got {found}")
-        self.start = documents[0][1]
-        check_format(self.start)
+        self.start: Mapping[str, Any] = {}
         self.stop: Mapping[str, Any] = {}
         self.descriptors: list[Mapping[str, Any]] = []
         self._documents = documents
-        events: dict[str, dict[int, Mapping[str, Any]]] = {}
+        events: dict[str, dict[tuple[str, int], Mapping[str, Any]]] = {}
         streams: dict[str, str] = {}
-        for name, doc in documents[1:]:
-            if name == "stop":
+        for name, doc in documents:
+            if name == "start":
+                check_format(doc)
+                self.start, self.stop = doc, {}
+            elif name == "stop":
                 self.stop = doc
             elif name == "descriptor":
                 self.descriptors.append(doc)
@@ -101,7 +104,8 @@ class Run:
             elif name in ("event", "event_page"):
                 for event in (doc,) if name == "event" else event_model.unpack_event_page(doc):
                     # After a pause the RunEngine may repeat an event; what completed first counts.
-                    events[streams[event["descriptor"]]].setdefault(event["seq_num"], event)
+                    place = (str(self.start["uid"]), int(event["seq_num"]))
+                    events[streams[event["descriptor"]]].setdefault(place, event)
             else:
                 raise ExportError(f"this run has data in other files (a {name} document); only its own can be exported")
         self.streams = {

@@ -2,11 +2,13 @@
 
 import copy
 
+import h5py
 import pytest
 from bluesky import RunEngine
 from bluesky.simulators import check_limits
 
 from curio_plans.documents import History
+from curio_plans.export import export
 from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.replay import verify
@@ -166,3 +168,9 @@ def test_what_cannot_be_resumed(wanderer):
         resumed(whole, wanderer)
     with pytest.raises(ResumeError, match="one of the plan 'image'; start a new run"):
         resumed(run(image), wanderer)
+
+
+def test_a_resumed_run_is_exported_with_what_it_resumes(stopped, wanderer, tmp_path):
+    with h5py.File(export(resumed(stopped, wanderer), tmp_path / "run.nxs")) as file:
+        assert len(file["entry/streams/primary/afm_spectrometer_spectrum"]) == POINTS
+        assert len(file["entry/streams/agent/agent_candidate"]) == POINTS
