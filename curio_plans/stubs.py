@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
 from agents.protocols import Question
@@ -188,13 +189,20 @@ def record_maps(thinker: Thinker, *, latest: bool = False) -> MsgGenerator[None]
 
 def record(devices: Sequence[Any], stream: str) -> MsgGenerator[Any]:
     """Read devices that were triggered before: an event of `stream`. Returns the reading."""
-    together: dict[str, Any] = {}
+
+    def read_all() -> MsgGenerator[dict[str, Any]]:
+        together: dict[str, Any] = {}
+        for device in devices:
+            reading = yield from bps.read(device)
+            together |= reading or {}
+        return together
+
+    def drop(_: Exception) -> MsgGenerator[None]:
+        yield from bps.drop()
+
     yield from bps.create(name=stream)
-    for device in devices:
-        reading = yield from bps.read(device)
-        together |= reading or {}
-    yield from bps.save()
-    return together
+    # Half an event must not stay open, or what is recorded while the run ends finds no place.
+    return (yield from bpp.contingency_wrapper(read_all(), except_plan=drop, else_plan=bps.save))
 
 
 def withdraw(afm: Microscope) -> MsgGenerator[None]:

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
+# Some runners of tests say 80 columns; what the commands print shall not depend on that.
+os.environ["COLUMNS"] = "200"
+
 from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
 from curio_plans.documents import History
 from ophyd_devices import AFM

@@ -51,7 +51,7 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
             errors.print(
                 f"[bold red]error:[/] {type(error).__name__}: " if not str(error) else "[bold red]error:[/] ", end=""
             )
-            errors.print(str(error), markup=False, highlight=False)
+            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
 
     return told

@@ -16,7 +16,7 @@ from bluesky import preprocessors as bpp
 from bluesky.preprocessors import SupplementalData
 from ophyd import Signal
 
-from curio_plans import stubs
+from curio_plans import stubs, tiled_writer
 from curio_plans.documents import History
 from curio_plans.journal import Journal, journalled, read_journal
 from curio_plans.plans import curiosity, image, spectra_at
@@ -381,6 +381,7 @@ def test_a_run_that_ends_waits_until_it_can_be_read_and_says_so(data, afm, engin
         write(self, *args, **kwargs)
 
     monkeypatch.setattr(RunWriter, "_write_internal_data", slowly)
+    monkeypatch.setattr(tiled_writer, "_QUIET", 1.0)
     engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
     told = []
     with Storage.local(data, tell=told.append) as storage:

@@ -9,22 +9,12 @@ import sys
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from terminal import curio
 
-from curio_plans.cli import app
 from curio_plans.documents import History
 from curio_plans.storage import Storage
 
 SMALL = ["--points", "9", "--initial", "5", "--pixels", "32", "--stride", "3", "-o", "filters=4"]
-
-
-def curio(*arguments, directory, code=0):
-    """Run the command in this process, in a terminal 200 columns wide."""
-    result = CliRunner().invoke(
-        app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "CURIO_DATA": str(directory)}
-    )
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +110,7 @@ def files(directory):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--agent", "bold"], "there is no agent 'bold'; known are grid, paper-latent, random"),
+        (["--agent", "bold"], "there is no agent 'bold'; known are deep-kernel, farthest-point"),
         (["--points", "0"], "points must be a whole number of at least 1, got 0"),
         (["--points", "-5"], "points must be a whole number of at least 1"),
         (["--points", "100000"], "choose fewer points, a smaller window or a smaller stride"),
@@ -132,7 +122,7 @@ def files(directory):
         (["--stride", "0"], "stride must be at least 1 px, got 0"),
         (["--seed", "-1"], "seed must be a whole number of at least 0"),
         (["--pixels", "0"], "pixels"),
-        (["--extent", "100"], "--extent belongs to a measured sample"),
+        (["--extent", "100"], "--extent and --axis belong to a measured sample"),
         (["-o", "filters"], "expected --option name=value, got 'filters'"),
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
         (["-o", "filters=many"], "filters must be a whole number"),

@@ -9,21 +9,11 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from terminal import curio
 
-from curio_plans.cli import app
 from curio_plans.documents import History
 from curio_plans.journal import read_journal
 from curio_plans.storage import Storage
-
-
-def curio(*arguments, directory, code=0):
-    """Run the command in this process, in a terminal 200 columns wide."""
-    result = CliRunner().invoke(
-        app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "CURIO_DATA": str(directory)}
-    )
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -185,12 +185,13 @@ from ophyd_devices.twin import twin
 uri, key, directory, seed = sys.argv[1:]
 afm, engine, points = AFM(twin(seed=int(seed)), name="afm"), RunEngine({}), 120
 
-def step(afm, place):
-    yield from stubs.take_spectrum(afm, place)
+def step(afm, place, *more, **options):
+    reason = yield from stubs.take_spectrum(afm, place, *more, **options)
     yield from bps.sleep(0.01)
     if place[0] == points // 2:
         print("half", flush=True)
         sys.stdin.readline()
+    return reason
 
 with Storage.remote(uri, key, directory) as storage:
     storage.attach(engine)

@@ -99,7 +99,7 @@ def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
     assert "AFM" in session.type("afm")
     for plan in ("image", "spectra_at", "grid_spectroscopy", "curiosity"):
         assert f"{plan}(" in session.type(f"{plan}?")
-    assert "build" not in session.type("import inspect; print(inspect.signature(curiosity))")
+    assert " build" not in session.type("import inspect; print(inspect.signature(curiosity))")
 
     session.type("%mov afm.scanner.x 100 afm.scanner.y 150")
     everywhere = session.type("%wa")
@@ -162,7 +162,10 @@ sys.exit(process.exitcode)
     ("variables", "words"),
     [
         ({"CURIO_BACKEND": "twn"}, "environment: unknown backend 'twn'; known are epics, recorded, twin"),
-        ({"CURIO_SETTINGS": "lab.toml"}, "lab.toml: there is no setting colour (= 'red'); known are data, tiled"),
+        (
+            {"CURIO_SETTINGS": "lab.toml"},
+            "lab.toml: there is no setting colour (= 'red'); known are data, doses, tiled",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_is_made(tmp_path, environment, variables, words):
