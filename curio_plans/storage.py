@@ -375,6 +375,8 @@ class Storage:
             missing = missing_in_tiled(self.catalog, read_journal(self.directory, uid))
             if missing:
                 self.repair(uid)
+            elif self._writer is not None:
+                self._writer.failures.pop(uid, None)  # it came through after all
         except Exception as error:  # noqa: BLE001 - whatever stands against one run, the others are put in order
             return Recovery(uid, united, closed, problem=str(error) or type(error).__name__)
         return Recovery(uid, united, closed, missing)
