@@ -5,11 +5,12 @@ import logging
 import os
 import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import typer
 import yaml
 
 from curio_plans.storage import StorageError, require_directory
+
+TABLES = "tables.db"
+"""Where Tiled keeps the columns of numbers and text of all runs."""
 
 
 def serve(
@@ -164,7 +168,7 @@ def _configuration(directory: Path) -> dict[str, Any]:
         "catalog": {
             "uri": f"sqlite:///{catalog}",
             "specs": [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
-            "writable_storage": [str(place / "arrays"), f"sqlite:///{place / 'tables.db'}"],
+            "writable_storage": [str(place / "arrays"), f"sqlite:///{place / TABLES}"],
             "readable_storage": [str(place / "external")],
         },
         "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},
@@ -191,6 +195,10 @@ def _create(catalog: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
         raise StorageError(f"Tiled could not make a catalog in {catalog.parent}: {done.stderr.strip()[-500:]}")
+    # With a write-ahead log, which a file keeps for ever, whoever reads does not find it locked by whoever writes.
+    for database in (draft, catalog.with_name(TABLES)):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
     draft.rename(catalog)
 
 
