@@ -87,6 +87,10 @@ def run(
     lookahead: Annotated[
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
+    effects: Annotated[
+        str | None,
+        typer.Option(help="realistic: the twin drifts, wears, remembers and errs.", show_default="calm, only noise"),
+    ] = None,
     real_time: Annotated[bool, typer.Option(help="Let simulated actions take their real time.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print every step with its time; nothing moves and nothing is kept.")
@@ -120,6 +124,8 @@ def run(
     metadata = read_metadata(experiment, md or [])
     if (sample is None or settings is not None) and (extent, axis, axis_unit) != (None, None, None):
         raise ValueError("--extent and --axis belong to a measured sample; give --sample as well, or leave them out")
+    if effects is not None and (sample is not None or settings is not None):
+        raise ValueError("--effects belongs to the simulated sample; leave it out with --sample and --settings")
     if settings is not None:
         if sample is not None or real_time:
             raise ValueError("--settings names the instrument; leave out --sample and --real-time")
@@ -130,7 +136,7 @@ def run(
         if chosen.tiled is not None and tiled is None:
             tiled, api_key = chosen.tiled.uri, api_key or chosen.tiled.api_key
     elif sample is None:
-        backend = make_backend("twin", seed=seed, real_time=real_time)
+        backend = make_backend("twin", seed=seed, real_time=real_time, effects=effects or "calm")
     else:
         backend = make_backend(
             "recorded", path=sample, extent_nm=extent, axis=axis, axis_unit=axis_unit, real_time=real_time

@@ -122,6 +122,7 @@ def files(directory):
         (["--stride", "0"], "stride must be at least 1 px, got 0"),
         (["--seed", "-1"], "seed must be a whole number of at least 0"),
         (["--pixels", "0"], "pixels"),
+        (["--effects", "wild"], "expected effects as 'calm', 'realistic'"),
         (["--extent", "100"], "--extent and --axis belong to a measured sample"),
         (["-o", "filters"], "expected --option name=value, got 'filters'"),
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
