@@ -42,7 +42,7 @@ def figure(history: History, evaluation: Evaluation | None = None) -> Figure:
         raise ReportError("this run has no image; there is nothing to draw")
     drawing = Figure(figsize=(14, 7.2), layout="constrained")
     rows = drawing.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    maps, curves = rows[0].subgridspec(1, 4), rows[1].subgridspec(1, 3)
+    maps, curves = rows[0].subgridspec(1, 4, width_ratios=(1, 1, 1, 1.25)), rows[1].subgridspec(1, 3)
     image, predicted, true, curve = (drawing.add_subplot(maps[column]) for column in range(4))
     spectra_axes = [drawing.add_subplot(curves[column]) for column in range(3)]
     _draw_path(image, history)
@@ -89,7 +89,7 @@ def _draw_predicted_error(axes: Axes, history: History) -> None:
     axes.set(title="error the agent expects", xlabel="x / nm")
     if not history.maps or "predicted_error" not in history.maps[-1].maps:
         return leave_blank(axes, "this agent predicts no error")
-    return draw_map(axes, history, history.maps[-1].maps["predicted_error"], "relative")
+    return draw_map(axes, history, history.maps[-1].maps["predicted_error"], "relative to the mean", vmin=0.0)
 
 
 def _draw_true_error(axes: Axes, history: History, prediction: Array | None, label: str) -> None:
@@ -109,17 +109,17 @@ def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> 
     unit = evaluation.mean_spectrum
     axes.axhline(1, color=QUIET, lw=0.8, ls=":", label="mean spectrum")
     for kind, colour in FLOOR_COLOURS.items():
-        curve, label = evaluation.floors[kind], f"ridge on {kind}, random points"
+        curve, label = evaluation.floors[kind], f"ridge, {kind}"
         axes.errorbar(curve.points, curve.mse / unit, curve.spread / unit, color=colour, lw=1, capsize=2, label=label)
     if evaluation.curve is not None:
         axes.plot(evaluation.curve.points, evaluation.curve.mse / unit, color=ACCENT, lw=1.5, label="agent")
     axes.plot(
         len(history.observations), evaluation.same_points / unit, "D", color=ACCENT, ms=5, mfc="none",
-        label="ridge on the agent's points",
+        label="ridge, agent's points",
     )  # fmt: skip
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.5 * (high - low))  # room for the legend
-    axes.legend(fontsize=7, loc="upper right")
+    axes.set_ylim(low, high + 0.65 * (high - low))  # room for the legend
+    axes.legend(fontsize=7, loc="upper right", title="ridge: on random points", title_fontsize=7)
     return None
 
 
