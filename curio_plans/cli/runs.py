@@ -39,12 +39,13 @@ def show(
     output: Annotated[
         Path | None, typer.Option(help="Where to put the figure.", show_default="figures/ in the data directory")
     ] = None,
+    figure: Annotated[bool, typer.Option(help="Compare with simple methods and draw the run.")] = True,
 ) -> None:
     """Summarise a run and draw it."""
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-    report_run(documents, output or data / "figures" / f"{uid}.png")
+    report_run(documents, (output or data / "figures" / f"{uid}.png") if figure else None)
 
 
 @app.command()
