@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # PyTorch imports it at an optimizer's first step: half a second in which no other thread gets on
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 

@@ -28,11 +28,12 @@ def measure(afm: AFM, engine: RunEngine, points: int, pause: float) -> tuple[np.
     """Return the times from point to point and the time from the last point to the end of the run, in ms."""
     moments: list[float] = []
 
-    def step(afm: AFM, place: tuple[float, float], *more: Any) -> Iterator[Any]:
-        yield from stubs.take_spectrum(afm, place, *more)
+    def step(*arguments: Any, **options: Any) -> Iterator[Any]:
+        reason = yield from stubs.take_spectrum(*arguments, **options)
         if pause:
             yield from bps.sleep(pause)
         moments.append(time.perf_counter())
+        return reason
 
     places = [(19.0 * (number % 100), 19.0 * (number // 100 % 100)) for number in range(points)]
     engine(spectra_at(afm, places, measure=step))

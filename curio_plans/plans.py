@@ -1,5 +1,6 @@
 """Complete runs. Each stages the microscope, opens one run, and ends with the tip withdrawn whatever happens."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -292,7 +293,7 @@ def curiosity(
         quality=control,
         drift=None if correction is None else Drift(correction, thinker.history),
         escalation=escalation,
-        measure=measure or stubs.take_spectrum,
+        measure=_step(measure),
         ask=ask,
         lookahead=lookahead,
         map_every=map_every,
@@ -383,7 +384,7 @@ def _spectra(
     for place in places:
         afm.scanner.check_value(place)
     afm.spectrometer.check(places)
-    step = measure or stubs.take_spectrum
+    step = _step(measure)
 
     def inner() -> MsgGenerator[None]:
         for place in places:
@@ -433,6 +434,19 @@ def _map_hints(afm: Microscope) -> dict[str, Any]:
     scanner = afm.scanner.name
     dimensions = [([f"{scanner}_x"], POINT), ([f"{scanner}_y"], POINT)]
     return {"dimensions": dimensions, "gridding": "rectilinear_nonsequential"}
+
+
+def _step(measure: Measure | None) -> Measure:
+    """Return the step that takes a spectrum; raise ValueError if it cannot be called like the usual one."""
+    if measure is None:
+        return stubs.take_spectrum
+    try:
+        inspect.signature(measure).bind(None, (0.0, 0.0), (), judge=None)
+    except TypeError as error:
+        raise ValueError(
+            f"expected measure to take what stubs.take_spectrum takes, (afm, position, also, *, judge): {error}"
+        ) from None
+    return measure
 
 
 def _check_at_least(**numbers: tuple[int, int]) -> None:

@@ -180,6 +180,16 @@ def test_a_plan_is_replaced_in_one_step(afm, engine, documents, wanderer):
     assert streams(documents)["primary"] == 2
 
 
+def test_a_step_of_another_signature_is_refused_before_anything_moves(afm, engine, documents, wanderer):
+    def old(afm, position):
+        yield from bps.null()
+
+    for plan in (wander(afm, wanderer, measure=old), spectra_at(afm, [(1, 2)], measure=old)):
+        with pytest.raises(ValueError, match="expected measure to take what"):
+            engine(plan)
+    assert documents == []
+
+
 def failing_step(afm, position, also=(), *, judge=None):
     yield from bps.mv(afm.scanner, position)
     yield from bps.mv(afm.tip, "engaged")
