@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from bluesky_queueserver_api import BPlan
+from bluesky_queueserver_api import BFunc, BPlan
 from bluesky_queueserver_api.zmq import REManagerAPI
 
 from curio_plans.storage import Storage
@@ -198,3 +198,14 @@ def test_a_run_can_be_paused_resumed_and_aborted(queue):
     stop = stored(queue, run["uid"])["stop"]
     assert stop["exit_status"] == "abort"
     assert 0 < stop["num_events"]["primary"] < 3600
+
+
+def test_a_question_of_an_agent_can_be_answered(queue):
+    function = BFunc("answer", "continue")
+    # In the background, as the run is paused, not over, when it is needed.
+    answered = queue.client.function_execute(function, run_in_background=True, user="somebody", user_group="primary")
+    task = answered["task_uid"]
+    queue.client.wait_for_completed_task(task, timeout=60)
+    told = queue.client.task_result(task)["result"]
+    assert not told["success"]
+    assert "no run waits for an answer" in told["traceback"]
