@@ -150,6 +150,9 @@ def test_a_run_resumed_loses_nothing_and_measures_only_the_interrupted_point_aga
     assert gate.completed["spectrum"] == POINTS
     assert gate.completed["frame"] == 1
     assert gate.began["spectrum"] == POINTS + (phase == "measuring")
+    spectra = {doc["seq_num"]: doc["data"] for _, doc in documents if "afm_spectrometer_starts" in doc.get("data", {})}
+    starts = [data["afm_spectrometer_starts"] for data in spectra.values()]
+    assert Counter(starts)[2] == (phase == "measuring"), "what was interrupted is recorded as such"
     assert documents[-1][1]["exit_status"] == "success"
     assert not gate.in_contact()
 
