@@ -13,12 +13,16 @@ from skimage.filters import window
 from skimage.registration import phase_cross_correlation
 
 from curio_plans.documents import DRIFT, DriftEstimate, History
+from curio_plans.notes import Note, Readings
 from curio_plans.status import FutureStatus, in_thread
 
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.floating[Any]]
 Place = tuple[float, float]
+
+_KEYS = tuple(f"{DRIFT}_{part}" for part in ("measured_x", "measured_y", "confidence", "accepted", "time"))
+_UNITS = {f"{DRIFT}_measured_x": "nm", f"{DRIFT}_measured_y": "nm", f"{DRIFT}_time": "s"}
 
 UPSAMPLING = 20
 """Shifts are found to 1/20 px."""
@@ -145,6 +149,7 @@ class Drift:
         self.settings = settings
         self._history = history
         self._tell = tell
+        self._note = Note(DRIFT, dict(zip(_KEYS, (0.0, 0.0, 0.0, False, 0.0), strict=True)), _UNITS)
         self._estimates: dict[int, DriftEstimate] = dict(enumerate(history.drifts, start=2))  # by the number of images
 
     def due(self, points: int) -> bool:
@@ -167,36 +172,18 @@ class Drift:
         """Compare the last image with the first, in a thread; asked again about the same image, nothing changes."""
         return in_thread(self._look, "drift")
 
-    def read(self) -> dict[str, dict[str, Any]]:
+    def read(self) -> Readings:
         """Return the last comparison."""
-        found = self._last
-        values: dict[str, Any] = {
-            "measured_x": found.shift[0],
-            "measured_y": found.shift[1],
-            "confidence": found.confidence,
-            "accepted": found.accepted,
-            "time": found.time,
-        }
-        return {f"{self.name}_{key}": {"value": value, "timestamp": found.time} for key, value in values.items()}
+        return self._note.read()
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return the data keys."""
-        number: dict[str, Any] = {"source": "plan:drift", "dtype": "number", "dtype_numpy": "<f8", "shape": []}
-        units = {"measured_x": "nm", "measured_y": "nm", "confidence": "", "time": "s"}
-        keys: dict[str, dict[str, Any]] = {
-            f"{self.name}_{key}": {**number, "units": unit} for key, unit in units.items()
-        }
-        keys[f"{self.name}_accepted"] = {**number, "dtype": "boolean", "dtype_numpy": "|b1", "units": ""}
-        return keys
+        return self._note.describe()
 
     @property
     def hints(self) -> dict[str, Any]:
         """Return what to show of a comparison."""
         return {"fields": [f"{self.name}_measured_x", f"{self.name}_measured_y", f"{self.name}_confidence"]}
-
-    @property
-    def _last(self) -> DriftEstimate:
-        return self._estimates[max(self._estimates)]
 
     def _look(self) -> None:
         images = self._history.images
@@ -210,6 +197,8 @@ class Drift:
         shift = (found.columns * (x_max - x_min) / nx, found.rows * (y_max - y_min) / ny)
         accepted = found.confidence >= self.settings.min_confidence
         self._estimates[len(images)] = DriftEstimate(last.time, shift, found.confidence, accepted)
+        values = (*shift, found.confidence, accepted, last.time)
+        self._note.set(dict(zip(_KEYS, values, strict=True)))
         if not accepted:
             self._tell(
                 f"the drift is not corrected anew: image {len(images)} resembles the first with a correlation of "

@@ -4,25 +4,20 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from agents.acquisition import decaying_exploration
 from agents.curiosity import CuriosityAgent, Slots
 from agents.hysteresis import PARAMETERS
 from agents.models.im2spec import Im2spec
 from agents.options import between, one_of, whole
 from agents.plateau import PlateauEscape
-from agents.recipes.learners import error_model, im2spec
+from agents.recipes.shared import decaying, error_model, im2spec
 from agents.registry import build as build_agent
 from agents.registry import configure, options
 from agents.selection import SELECTIONS, largest
 from agents.surrogates import Shape
 from agents.surrogates.careful import CarefulSurrogate
 from agents.surrogates.theory import TheorySurrogate
-
-Parts = Mapping[str, NDArray[np.float64]]
 
 
 def theory(
@@ -76,10 +71,9 @@ def theory(
         learner = make(patch, len(PARAMETERS), generator)
         return TheorySurrogate(learner, mismatch=mismatch, cycles=cycles, phase=phase)
 
-    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
-        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
-
-    return CuriosityAgent(config, Slots(surrogate, error_model, acquisition, largest, exploration_space="autoencoder"))
+    return CuriosityAgent(
+        config, Slots(surrogate, error_model, decaying(decay), largest, exploration_space="autoencoder")
+    )
 
 
 def latent_careful(
@@ -137,10 +131,7 @@ def latent_careful(
         make = functools.partial(Im2spec, patch, spectrum, filters=filters)
         return CarefulSurrogate(make, epochs=epochs, later=later_epochs, patience=patience, decay=weight_decay)
 
-    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
-        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
-
-    return CuriosityAgent(config, Slots(surrogate, error_model, acquisition, SELECTIONS[choice]))
+    return CuriosityAgent(config, Slots(surrogate, error_model, decaying(decay), SELECTIONS[choice]))
 
 
 def plateau_escape(

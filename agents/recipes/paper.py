@@ -4,7 +4,6 @@ Where the paper and the authors' code differ, the paper is the default and the c
 """
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,11 @@ from agents.models.error_head import ErrorHead
 from agents.models.im2spec import TABLE_1, Im2spec
 from agents.models.spec2im import Spec2im
 from agents.options import between, one_of, whole
-from agents.recipes.learners import ADAM, ADAMW, error_head, error_model, im2spec
+from agents.recipes.shared import ADAM, ADAMW, Parts, decaying, error_head, error_model, im2spec
 from agents.selection import SELECTIONS
 from agents.surrogates import Shape
 from agents.surrogates.ensemble import EnsembleSurrogate, Member
 from agents.surrogates.network import Im2specSurrogate, Spec2imSurrogate
-
-Parts = Mapping[str, NDArray[np.float64]]
 
 
 def paper_latent(
@@ -82,10 +79,7 @@ def paper_latent(
     }
     make = im2spec(filters, epochs)
 
-    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
-        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
-
-    slots = Slots(lambda *sizes: Im2specSurrogate(make(*sizes)), error_model, acquisition, SELECTIONS[choice])
+    slots = Slots(lambda *sizes: Im2specSurrogate(make(*sizes)), error_model, decaying(decay), SELECTIONS[choice])
     return CuriosityAgent(config, slots)
 
 
@@ -194,10 +188,7 @@ def paper_spec2im(
             )
         )
 
-    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
-        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
-
-    slots = Slots(surrogate, error_model, acquisition, SELECTIONS[choice], exploration_space="autoencoder")
+    slots = Slots(surrogate, error_model, decaying(decay), SELECTIONS[choice], exploration_space="autoencoder")
     return CuriosityAgent(config, slots)
 
 

@@ -1,15 +1,21 @@
-"""The networks of the recipes, with the optimizers and epochs of the authors' code."""
+"""What recipes share: networks with the optimizers and epochs of the authors' code, and the acquisition."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from agents.acquisition import decaying_exploration
 from agents.error_models import HeadModel
 from agents.learner import Learner
 from agents.models.error_head import ErrorHead
 from agents.models.im2spec import Im2spec
 from agents.surrogates import Shape
+
+Parts = Mapping[str, NDArray[np.float64]]
+"""The ingredients of a score by name, each (N,)."""
 
 ADAMW = functools.partial(torch.optim.AdamW, lr=1e-3)
 ADAM = functools.partial(torch.optim.Adam, lr=1e-2)
@@ -34,3 +40,12 @@ def error_head(features: int, generator: torch.Generator) -> Learner[ErrorHead]:
 def error_model(features: int, generator: torch.Generator) -> HeadModel:
     """Return the same as an error model."""
     return HeadModel(error_head(features, generator))
+
+
+def decaying(decay: float) -> Callable[[Parts, float], NDArray[np.float64]]:
+    """Return the acquisition of the second workflow, :func:`agents.acquisition.decaying_exploration`."""
+
+    def acquisition(parts: Parts, used: float) -> NDArray[np.float64]:
+        return decaying_exploration(parts["predicted_error"], parts["exploration"], used, decay)
+
+    return acquisition
