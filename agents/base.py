@@ -13,6 +13,7 @@ from agents.protocols import (
     Exclusion,
     ExhaustedError,
     Observation,
+    Past,
     Pool,
     Record,
     RecordError,
@@ -34,11 +35,13 @@ class BaseAgent:
 
     parts: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
-    snapshot: ClassVar[tuple[str, ...]] = ("_pool", "_observations", "_excluded", "_unlearned")
+    learns_from_past: ClassVar[bool] = False
+    snapshot: ClassVar[tuple[str, ...]] = ("_pool", "_past", "_observations", "_excluded", "_unlearned")
 
     def __init__(self, config: Config) -> None:
         self.config: Config = dict(config)
         self._pool: Pool | None = None
+        self._past: list[Past] = []
         self._observations: list[Observation] = []
         self._excluded: set[int] = set()
         self._unlearned: list[Record] = []
@@ -46,21 +49,26 @@ class BaseAgent:
     def ingest(self, *records: Record) -> None:
         """Take records in the order in which they happened; all of them or, if one is malformed, none."""
         pool, observations, excluded = self._pool, list(self._observations), set(self._excluded)
+        past = list(self._past)
         for record in records:
-            if isinstance(record, Pool):
+            if isinstance(record, Past):
+                self._check_past(record, pool)
+                past.append(record)
+            elif isinstance(record, Pool):
                 _check_pool(record, pool)
+                _check_alike(record, past)
                 pool = record
             elif isinstance(record, Observation):
-                _check_observation(record, pool, observations)
+                _check_observation(record, pool, [*past[0].observations[:1], *observations] if past else observations)
                 observations.append(record)
             elif isinstance(record, Exclusion):
                 _check_index(record.index, pool)
                 excluded.add(record.index)
             elif not isinstance(record, Answer):
                 raise RecordError(
-                    f"expected a Pool, Observation, Exclusion or Answer, got {type(record).__name__}: {record!r}"
+                    f"expected a Past, Pool, Observation, Exclusion or Answer, got {type(record).__name__}: {record!r}"
                 )
-        self._pool, self._observations, self._excluded = pool, observations, excluded
+        self._pool, self._observations, self._excluded, self._past = pool, observations, excluded, past
         self._unlearned += records
 
     def suggest(self, n: int = 1, context: Context | None = None) -> Sequence[Suggestion]:
@@ -123,6 +131,15 @@ class BaseAgent:
         """Return random numbers that follow from the seed, the `purpose` and the `counters` alone."""
         return np.random.default_rng([int(self.config.get("seed", 0)), *counters, *purpose.encode()])
 
+    def _check_past(self, past: Past, pool: Pool | None) -> None:
+        if not self.learns_from_past:
+            raise RecordError(f"the agent {self.config.get('agent')!r} does not learn from earlier runs")
+        if pool is not None:
+            raise RecordError("an earlier run comes before the first pool")
+        _check_pool(past.pool, None)
+        for number, observation in enumerate(past.observations):
+            _check_observation(observation, past.pool, past.observations[:number])
+
     def state(self) -> Mapping[str, Any]:
         """Return a snapshot (nested mappings of arrays, records and JSON values) for :meth:`load_state`."""
         kept = {name: getattr(self, name) for name in self.snapshot}
@@ -157,6 +174,15 @@ def _check_pool(pool: Pool, before: Pool | None) -> None:
             raise RecordError(f"the pool's {name} must be finite; those of {_first_bad(values)} are not")
     if before is not None and patches.shape != before.patches.shape:
         raise RecordError(f"a new pool keeps its indices: expected patches {before.patches.shape}, got {patches.shape}")
+
+
+def _check_alike(pool: Pool, past: Sequence[Past]) -> None:
+    for earlier in past:
+        if earlier.pool.patches.shape[1:] != pool.patches.shape[1:]:
+            raise RecordError(
+                f"expected patches {pool.patches.shape[1:]} (channels, height, width) of the earlier run "
+                f"{earlier.uid}, got {earlier.pool.patches.shape[1:]}; use the same window and channels"
+            )
 
 
 def _check_observation(observation: Observation, pool: Pool | None, earlier: Sequence[Observation]) -> None:

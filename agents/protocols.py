@@ -2,7 +2,8 @@
 
 An agent is a *fold* over the records of a run: it ingests a :class:`Pool`, then :class:`Observation`,
 :class:`Exclusion` and :class:`Answer` records in the order in which they happened, and at any time it can be asked
-where to measure next. The same records always lead to the same suggestion; that is what makes replay evidence.
+where to measure next. One that learns from earlier runs ingests a :class:`Past` of each before. The same records
+always lead to the same suggestion; that is what makes replay evidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,25 @@ class Observation:
     axis: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What an earlier run saw and measured, perhaps elsewhere on the sample; it comes before the first pool.
+
+    Attributes
+    ----------
+    uid : str
+        Of that run.
+    pool : Pool
+        Its candidates. Their positions are not comparable with those of the present pool, their patches are.
+    observations : tuple of Observation
+        What was measured there, in order; the indices are those of its pool.
+    """
+
+    uid: str
+    pool: Pool
+    observations: tuple[Observation, ...]
+
+
 @dataclass(frozen=True)
 class Exclusion:
     """A candidate that was tried and is not usable; it is never suggested again."""
@@ -80,7 +100,7 @@ class Answer:
     answer: str
 
 
-Record = Pool | Observation | Exclusion | Answer
+Record = Past | Pool | Observation | Exclusion | Answer
 
 
 @dataclass(frozen=True)
@@ -153,6 +173,35 @@ class Report:
     prediction: NDArray[np.float32] | None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What an agent believes of its own error, without knowing the truth.
+
+    Errors are mean squared errors of predicted spectra over the candidates that were not measured, relative to the
+    variance of spectra over the pool: 1 is no better than the mean spectrum.
+
+    Attributes
+    ----------
+    error : float
+        The present error, noise included: against a spectrum that would be measured there.
+    low, high : float
+        Its 90 % interval.
+    noise : float
+        The part of it that is noise, which no further point removes.
+    gain : float
+        By how much the next point is expected to lower it.
+    checks : int
+        Number of random validation points on which it rests.
+    """
+
+    error: float
+    low: float
+    high: float
+    noise: float
+    gain: float
+    checks: int
+
+
 @runtime_checkable
 class Agent(Protocol):
     """Decides where to measure next.
@@ -209,6 +258,15 @@ class HasLatent(Protocol):
 
     def latent(self) -> NDArray[np.float32] | None:
         """Return the latent coordinates (N, L) of all candidates; None if there are none, or none yet."""
+        ...
+
+
+@runtime_checkable
+class EstimatesError(Protocol):
+    """What an agent may offer beside :class:`Agent`: it knows how well it knows."""
+
+    def estimate(self) -> Estimate | None:
+        """Return how well everything ingested so far is known; None before the agent can tell."""
         ...
 
 
