@@ -96,7 +96,7 @@ class Exploration:
             yield from bps.checkpoint()
         if self.history.reference is None:
             yield from self.record_reference()
-        if len(self.history.records) <= 1:  # the pool alone
+        if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
             yield from self.exclude_unreachable()
         for number in range(self._first, points):
             yield from bps.checkpoint()

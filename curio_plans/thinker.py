@@ -7,7 +7,7 @@ plan looks ahead, or because the RunEngine repeats messages after a pause – it
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Answer, Context, Observation, Question, Record, Report, Suggestion
+from agents.protocols import Agent, Answer, Context, Observation, Past, Question, Record, Report, Suggestion
 from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus, Worker
@@ -52,14 +52,16 @@ class Thinker:
         Touched only in the thinking thread.
     budget : int
         Points of the whole run.
+    past : sequence of Past
+        Earlier runs, which the agent ingests before anything else.
     """
 
     name = DECISION
     parent = None
 
-    def __init__(self, agent: Agent, budget: int) -> None:
+    def __init__(self, agent: Agent, budget: int, past: Sequence[Past] = ()) -> None:
         self.agent = agent
-        self.history = History()
+        self.history = History(past=past)
         self.maps = Maps(self)
         self._budget = budget
         self._ingested = 0
