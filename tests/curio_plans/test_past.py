@@ -8,7 +8,7 @@ import pytest
 from bluesky import RunEngine
 
 from agents.base import BaseAgent
-from agents.protocols import Past, Suggestion
+from agents.protocols import Exclusion, Past, Pool, Suggestion
 from curio_plans import report
 from curio_plans.analysis import AnalysisError, rebuild_agent
 from curio_plans.documents import History
@@ -160,7 +160,7 @@ def test_a_run_that_learned_from_others_goes_on_as_if_it_never_ended(storage, bu
 def test_looking_ahead_counts_the_earlier_runs(storage, run, build, facts, earlier):
     whole = storage.documents(run("heir", learn_from=[earlier], lookahead=1))
     last = max(number for number, (_, doc) in enumerate(whole) if "agent_candidate" in doc.get("data", {}))
-    for number in range(last - 3, last + 3):
+    for number in (last - 1, last + 1, last + 2):
         known = {"the run": whole[:number], earlier: storage.documents(earlier)}
         new = emitted_by(resume_plan, "the run", seed=5, build=build, stored=known.__getitem__)
         assert facts(known["the run"] + new) == facts(whole)
@@ -172,6 +172,23 @@ def test_a_run_learns_from_several_and_from_one_that_itself_learned(storage, run
     assert [one["uid"] for one in start["learned_from"]] == [learned, earlier]
     assert History(storage.documents(uid)).decisions[0].records == 3
     assert StoredRuns(storage, build).verify(uid).identical
+
+
+def test_what_is_out_of_reach_is_excluded_after_earlier_runs_too(storage, run, build, earlier, monkeypatch):
+    afm = microscope(seed=5)
+    check = afm.scanner.check_value
+
+    def refuse(place):
+        if np.abs(np.subtract(place, 1000)).max() < 100:
+            raise ValueError("an electrode is there")
+        check(place)
+
+    monkeypatch.setattr(afm.scanner, "check_value", refuse)
+    uid = run("heir", afm=afm, learn_from=[earlier])
+    records = History(storage.documents(uid)).records
+    assert [type(record) for record in records[:2]] == [Pool, Exclusion]
+    assert StoredRuns(storage, build).verify(uid).identical
+    assert StoredRuns(storage, build).what_if({"agent": "wanderer"}, uid).other.candidates.shape == (POINTS,)
 
 
 def test_a_rehearsal_of_it_goes_through_all_steps(storage, build, earlier):

@@ -154,6 +154,7 @@ def test_runs_of_the_queue_land_in_tiled(queue):
         ("curiosity", ["afm", "random", 0], {}, "Value 0 is out of range"),
         ("curiosity", ["afm", "random"], {"window": 1}, "Value 1 is out of range"),
         ("curiosity", ["afm", "random"], {"lookahead": 2}, "Value 2 is out of range"),
+        ("curiosity", ["afm", "random"], {"learn_from": "latest"}, "Input should be a valid list"),
         ("curiosity", ["afm", "random"], {"build": "x"}, "unexpected keyword argument 'build'"),
         ("curiosity", ["afm"], {}, "missing a required argument: 'agent'"),
         ("grid_spectroscopy", ["afm", 3, 0], {}, "Value 0 is out of range"),
