@@ -90,7 +90,7 @@ class Explanation:
         known = f"{decision.observations} of {budget} spectra"
         if self.history.past:
             before = sum(len(past.observations) for past in self.history.past)
-            known += f", and {before} of {len(self.history.past)} earlier run(s)"
+            known += f", and {before} in {len(self.history.past)} earlier run(s)"
         where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
         rows = [
             ("decision", f"{decision.number + 1} of {budget}: {where}"),

@@ -113,7 +113,8 @@ class Exploration:
         if number < self._decided:
             decision = self.history.decisions[number]  # the earlier run did not come to measure there
             return Choice(decision.candidate, decision.position)
-        timeout = self.think_timeout
+        # The first thought takes in everything that earlier runs measured.
+        timeout = None if self.history.past and number == 0 else self.think_timeout
         if self.earlier is not None and number == self._decided:
             timeout = None  # this thought takes in everything that the earlier run measured
             if self.lookahead and number == self._first:

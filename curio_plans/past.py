@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,17 @@ def look_back(
     """
     if isinstance(uids, str):
         raise PastError(f"expected a list of runs to learn from, got {uids!r}; give learn_from=[{uids!r}]")
-    if uids and stored is None:
-        raise PastError("to learn from earlier runs, their documents are needed: pass stored=storage.resumable")
     found: list[Past] = []
     parts: dict[str, str] = {}
     for uid in uids:
-        documents = _documents(uid, stored)
-        if documents is None:
-            raise PastError(f"there is no run {uid!r} to learn from; curio runs lists those there are")
+        if stored is None:
+            raise PastError("to learn from earlier runs, their documents are needed: pass stored=storage.resumable")
+        try:
+            documents = stored(uid)
+        except LookupError as error:
+            raise PastError(
+                f"run {uid} cannot be learned from: {error}; give one that curio runs lists, or bring that one back"
+            ) from error
         history = History(documents)
         past = read_past(history)
         if history.stop is None:
@@ -80,9 +84,13 @@ def recall(documents: Documents, stored: Stored | None) -> tuple[Past, ...]:
     :func:`check_past`; what draws or exports a run can do without them.
     """
     starts = [doc for name, doc in documents if name == "start"]
-    told = starts[-1].get("learned_from", []) if starts else []
-    found = [_documents(each["uid"], stored) for each in told]
-    return tuple(read_past(History(each)) for each in found if each is not None)
+    if stored is None or not starts:
+        return ()
+    found: list[Documents] = []
+    for told in starts[-1].get("learned_from", []):
+        with suppress(LookupError):
+            found.append(stored(told["uid"]))
+    return tuple(read_past(History(each)) for each in found)
 
 
 def read_past(history: History) -> Past:
@@ -139,14 +147,6 @@ def check_past(history: History) -> None:
             f"the agent of run {start.get('uid')} learned from {[one['uid'] for one in told]}, in this order, got "
             f"{[one.uid for one in history.past]}"
         )
-
-
-def _documents(uid: str, stored: Stored | None) -> Documents | None:
-    """Return the documents of a run, or None if they are not there."""
-    try:
-        return None if stored is None else stored(uid)
-    except LookupError:
-        return None
 
 
 def _check_alike(history: History, channels: list[str], window: int, quantity: str, axis: NDArray[np.float64]) -> None:

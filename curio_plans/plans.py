@@ -201,7 +201,8 @@ def curiosity(
         When to image again and correct the drift, e.g. ``{"every_points": 10}``; see
         :class:`curio_plans.drift.DriftCorrection`. By default never.
     think_timeout : float, optional
-        Seconds for one decision, after which the run ends.
+        Seconds for one decision, after which the run ends; not for the first one of a run that learns from earlier
+        ones or resumes one.
     measure : callable, optional
         Replaces :func:`curio_plans.stubs.take_spectrum`.
     ask : callable, optional
@@ -406,13 +407,14 @@ def _spectra(
 
 def _check_learns(agent: Agent, past: Sequence[Past]) -> None:
     """Let `agent`, which is not asked again, ingest earlier runs; raise ValueError if it cannot learn from them."""
-    if past and not learns(agent):
+    if not past:
+        return
+    if not learns(agent):
         raise PastError(
             f"the agent {agent.config.get('agent')!r} does not learn from earlier runs; choose one that does, or leave "
             "out learn_from"
         )
-    if past:
-        agent.ingest(*past)
+    agent.ingest(*past)
 
 
 def _earlier(

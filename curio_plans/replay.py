@@ -107,7 +107,7 @@ def verify(
     Raises
     ------
     ReplayError
-        If this is not a run of an agent, or the agent cannot be rebuilt from its start document.
+        If this is not a run of an agent, or the agent cannot be rebuilt from its start document and earlier runs.
     """
     history = exploration(documents, stored)
     try:

@@ -208,8 +208,9 @@ def _earlier_runs(uids: list[str], data: Path, tiled: str | None, api_key: str |
     if not uids:
         return {}
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
-        documents = {uid: storage.resumable(uid) for uid in map(storage.resolve, uids)}
-    return {"learn_from": list(documents), "stored": documents.__getitem__}
+        full = [storage.resolve(uid) for uid in uids]
+        documents = {uid: storage.resumable(uid) for uid in full}
+    return {"learn_from": full, "stored": documents.__getitem__}
 
 
 def _measure(

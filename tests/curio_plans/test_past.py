@@ -12,9 +12,10 @@ from agents.protocols import Exclusion, Past, Pool, Suggestion
 from curio_plans import report
 from curio_plans.analysis import AnalysisError, rebuild_agent
 from curio_plans.documents import History
-from curio_plans.past import PastError, digest, recall
+from curio_plans.past import PastError, digest, read_past, recall
 from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
+from curio_plans.reading import read_documents
 from curio_plans.rehearsal import rehearse
 from curio_plans.replay import ReplayError, verify
 from curio_plans.resume import ResumeError
@@ -129,11 +130,26 @@ def test_a_run_decides_otherwise_for_what_an_earlier_one_measured(storage, run, 
     assert storage.failures == {}
 
 
+def test_the_digest_is_that_of_the_journal_in_tiled_too(storage, run, earlier, learned):
+    past = read_past(History(read_documents(storage.catalog[earlier])))
+    assert digest(past) == storage.documents(learned)[0][1]["learned_from"][0]["digest"]
+
+
+def test_only_the_first_thought_may_take_its_time(storage, build, earlier):
+    afm = microscope()
+    options = {"build": build, "stored": storage.resumable, "think_timeout": 9.0}
+    for learn_from, first in ((None, 9.0), ([earlier], None)):
+        plan = curiosity(afm, {"agent": "heir"}, 3, learn_from=learn_from, **options)
+        waits = [msg.kwargs["timeout"] for msg in plan if msg.command == "wait" and msg.kwargs["group"] == "decide"]
+        assert waits == [first, 9.0, 9.0]
+    afm.close()
+
+
 def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, learned):
     runs = StoredRuns(storage, build)
     assert str(runs.verify(learned)) == "6/6 decisions identical"
     explanation = runs.explain(3, learned)
-    assert "2 of 6 spectra, and 6 of 1 earlier run(s)" in str(explanation)
+    assert "2 of 6 spectra, and 6 in 1 earlier run(s)" in str(explanation)
     assert explanation.available.sum() == len(explanation.history.pool) - 2
     assert chosen(storage.documents(learned)) == runs.what_if({"agent": "heir"}, learned).other.candidates.tolist()
     documents = storage.documents(learned)
@@ -211,10 +227,10 @@ def test_an_earlier_run_that_is_gone_is_named(copied, build, earlier, learned):
     assert report.summary(history)["learned from"] == f"{earlier[:8]} (6 spectra)", "what needs no agent can be read"
 
 
-def test_nothing_moves_where_a_run_to_resume_lacks_what_it_learned_from(storage, build, learned):
+def test_nothing_moves_where_a_run_to_resume_lacks_what_it_learned_from(storage, build, earlier, learned):
     stopped = {"the run": storage.documents(learned)[:-8]}
     afm = microscope(seed=5)
-    with pytest.raises(PastError, match=r"there is no run '.*' to learn from"):
+    with pytest.raises(PastError, match=rf"run {earlier} cannot be learned from: .*bring that one back"):
         RunEngine({})(resume_plan(afm, "the run", build=build, stored=stopped.__getitem__))
     assert afm.backend.time() == 0
     afm.close()
@@ -257,7 +273,9 @@ def test_a_run_that_is_not_like_the_new_one_is_refused_before_anything_moves(run
 def test_what_cannot_be_learned_from(storage, run, build, earlier, learned):
     with pytest.raises(PastError, match="the agent 'wanderer' does not learn from earlier runs; choose one that does"):
         run("wanderer", learn_from=[earlier])
-    with pytest.raises(PastError, match="there is no run 'nowhere' to learn from"):
+    with pytest.raises(
+        PastError, match=f"cannot be learned from: there is no run 'nowhere' in {storage.directory}; the newest"
+    ):
         run("heir", learn_from=["nowhere"])
     with pytest.raises(PastError, match=f"run {earlier} would be learned from twice"):
         run("heir", learn_from=[earlier, earlier[:8]])

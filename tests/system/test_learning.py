@@ -52,4 +52,4 @@ def test_yesterday_is_learned_from_and_replayed(follower, tmp_path):
     assert re.search(rf"learned from +{yesterday[:8]} \(6 spectra\)", output)
     assert "6/6 decisions identical" in curio("replay", directory=data)
     assert "without the earlier runs" in curio("replay", "--agent", "random", directory=data)
-    assert "6 of 1 earlier run(s)" in curio("explain", "latest", "2", directory=data)
+    assert "6 in 1 earlier run(s)" in curio("explain", "latest", "2", directory=data)
