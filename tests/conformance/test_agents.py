@@ -232,7 +232,7 @@ def bad_records():
     yield dataclasses.replace(observe(0), axis=np.zeros(STEPS - 1)), "the axis of a spectrum of 12 values"
     yield Exclusion(len(POOL), "no"), f"expected a candidate 0 … {len(POOL) - 1}"
     yield Exclusion(-1, "no"), "expected a candidate"
-    yield "not a record", "expected a Pool, Observation, Exclusion or Answer"
+    yield "not a record", "expected a Past, Pool, Observation, Exclusion or Answer"
 
 
 @every_agent

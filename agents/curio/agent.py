@@ -1,0 +1,320 @@
+"""The agent ``curio``: curiosity about the error that a measurement can remove."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+
+from agents.curio.calibration import Calibration
+from agents.curio.kernel import Indices, Kernel
+from agents.curio.model import Model
+from agents.curio.posterior import Posterior
+from agents.curio.sites import Sites
+from agents.protocols import Config, Context, Estimate, Observation, Pool, Record, Report, Suggestion
+from agents.threaded import ThreadedAgent
+
+Values = NDArray[np.float64]
+
+GROWTH = 1.3
+"""The model is learned anew when there are so many times as many spectra."""
+
+SETTLED = 512
+"""With so many spectra the model is not learned anew any more."""
+
+WORKING = 4096
+"""Of as many candidates at most the variance is followed: all of a usual pool, an even lattice of a larger one."""
+
+INTEGRATED_OVER = 256
+"""As many candidates stand for all where a variance is integrated."""
+
+PAST_MEAN_COUNTS_AS = 3.0
+"""The mean spectrum of earlier runs is worth so many present spectra."""
+
+PRESENT_FROM = 10
+"""With so many spectra of its own, a run does not ask earlier ones how wrong the model is."""
+
+
+class CurioAgent(ThreadedAgent):
+    """See :mod:`agents.curio`.
+
+    Parameters
+    ----------
+    config : mapping
+        With ``seed``, ``threads``, ``initial``, ``checks``, ``choice``, ``travel``, ``surroundings`` and ``robust``.
+    """
+
+    parts = ("variance", "noise")
+    losses = ("leave_one_out",)
+    learns_from_past = True
+    snapshot: ClassVar[tuple[str, ...]] = (
+        *ThreadedAgent.snapshot,
+        "_learned",
+        "_seen",
+        "_model",
+        "_learned_at",
+        "_later",
+        "_checks",
+    )
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._learned = 0
+        self._seen: Pool | None = None  # the last image learned; there may be a later one that was not yet
+        self._model: Model | None = None
+        self._learned_at = 0  # how many spectra of this run the model knows
+        self._later: list[float] = []  # the noise of each later one, relative to that of a good one
+        self._checks: list[tuple[float, float]] = []  # the error of each check: expected and found
+        self._forget()
+
+    def learn(self, record: Record) -> None:
+        """Learn from the next record."""
+        if isinstance(record, Pool):
+            self._seen = record
+            self._forget()
+            if self._model is None and sum(len(run.observations) for run in self._past) > 2:
+                self._learn_model()
+        elif isinstance(record, Observation):
+            self._observe(record.index, np.asarray(record.spectrum, dtype=np.float64))
+
+    def choose(self, n: int, context: Context) -> list[Suggestion]:
+        """Return checks where they are due, otherwise where most error would be removed, one after the other."""
+        posterior = self._fold()
+        if context.pending or n > 1:
+            posterior = posterior.branch()
+        for index in context.pending:
+            posterior.imagine(index)
+        free = np.zeros(len(self.pool), dtype=bool)
+        free[self.available(context)] = True
+        last = [*self.measured, *context.pending][-1:]
+        first = self._learned + len(context.pending)
+        suggestions: list[Suggestion] = []
+        for number in range(first, first + n):
+            scores = self._scores(posterior, last)
+            index, phase = self._pick(number, free, scores)
+            parts = dict.fromkeys(self.parts, float("nan"))
+            if self._model is not None:
+                _, variance = posterior.predict(index)
+                noise = self._model.noise
+                parts = {"variance": float(self._model.error(variance)) - noise, "noise": noise}
+            suggestions.append(Suggestion(index, phase, float(scores[index]), parts))
+            free[index], last = False, [index]
+            if len(suggestions) < n:
+                posterior.imagine(index)
+        return suggestions
+
+    def believe(self, context: Context | None) -> Report:
+        """Return the maps, see :mod:`agents.curio`, and the predicted spectra."""
+        if self._model is None:
+            return Report(dict.fromkeys(self.losses, float("nan")), {}, None)
+        posterior, model, calibration = self._fold(), self._model, self._calibrate(self._model)
+        error = calibration.factor * model.error(posterior.variance)[self._nearest]
+        low, high = calibration.quantiles
+        maps = {
+            "predicted_error": error,
+            "error_low": low * error,
+            "error_high": high * error,
+            "reducible_error": error - calibration.factor * model.noise,
+        }
+        if context is not None:
+            maps["score"] = self._scores(posterior, [*self.measured, *context.pending][-1:])
+        loss = {"leave_one_out": model.left_out}
+        prediction = model.basis.compose(self._mean(posterior).T)
+        small = {name: values.astype(np.float32) for name, values in maps.items()}
+        return Report(loss, small, prediction.astype(np.float32))
+
+    def estimate(self) -> Estimate | None:
+        """Return how well everything ingested so far is known; None before there is a model."""
+        self.catch_up()
+        if self._model is None:
+            return None
+        posterior, model, calibration = self._fold(), self._model, self._calibrate(self._model)
+        left = np.ones(len(self.pool), dtype=bool)
+        left[self.measured] = False
+        errors = model.error(posterior.variance)[self._nearest][left]
+        error = float(errors.mean()) if errors.size else model.noise
+        # Spectra vary over the pool by what is predicted, and by what the prediction misses.
+        predicted = float(model.basis.weights @ self._mean(posterior).var(axis=1))
+        spread = predicted + calibration.factor * error
+        gain = float(posterior.reduction().max())
+        return Estimate(
+            error=calibration.factor * error / spread,
+            low=calibration.low * error / spread,
+            high=calibration.high * error / spread,
+            noise=calibration.factor * model.noise / spread,
+            gain=calibration.factor * gain / spread,
+            checks=calibration.checks,
+        )
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a snapshot of an agent with the same config."""
+        super().load_state(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what follows from the rest."""
+        self._sites: Sites | None = None
+        self._posterior: Posterior | None = None
+        self._reserve: Indices = np.empty(0, dtype=np.int64)
+        self._working: Indices = np.empty(0, dtype=np.int64)
+        self._nearest: Indices = np.empty(0, dtype=np.int64)
+
+    def _observe(self, index: int, spectrum: Values) -> None:
+        posterior, model = self._fold(), self._model
+        self._learned += 1
+        if model is None:
+            if self._learned >= int(self.config["initial"]):
+                self._learn_model()
+            else:
+                posterior.imagine(index)
+            return
+        centred = spectrum - model.basis.mean  # (K,)
+        scores = model.basis.project(centred)
+        mean, variance = posterior.predict(index)
+        if index in self._reserve:
+            found = float(((centred - model.basis.restore(mean)) ** 2).mean())
+            self._checks = [*self._checks, (float(model.error(variance)), found)]
+        weight = float(model.distrust((scores - mean) ** 2, variance))
+        self._later = [*self._later, weight]
+        if GROWTH * max(self._learned_at, 4) <= self._learned <= SETTLED:
+            self._learn_model()
+        else:
+            posterior.observe(index, scores, weight)
+
+    def _learn_model(self) -> None:
+        """Find basis, kernel and the trust in each spectrum anew."""
+        weights = np.ones(self._past_count + self._learned)
+        if self._model is not None:
+            weights[: len(self._model.weights)] = self._model.weights
+            weights[len(self._model.weights) : len(self._model.weights) + len(self._later)] = self._later
+        centred: list[Values] = []
+        mean, first = np.zeros(0), 0
+        for run in [*(past.observations for past in self._past), self._observations[: self._learned]]:
+            if not run:
+                continue
+            spectra = np.array([observation.spectrum for observation in run], dtype=np.float64)  # (n, K)
+            trust = 1 / weights[first : first + len(run)]
+            if centred:
+                mean = (trust @ spectra + PAST_MEAN_COUNTS_AS * mean) / (trust.sum() + PAST_MEAN_COUNTS_AS)
+            else:
+                mean = np.average(spectra, axis=0, weights=trust)
+            centred.append(spectra - mean)
+            first += len(run)
+        self._model = Model.learn(
+            self._look(),
+            self._measured(self._learned),
+            np.concatenate(centred),
+            mean,
+            weights,
+            self._model,
+            self.numbers("model", self._learned),
+            robust=self.config["robust"],
+        )
+        self._learned_at, self._later, self._posterior = self._learned, [], None
+
+    @property
+    def _past_count(self) -> int:
+        return sum(len(run.observations) for run in self._past)
+
+    def _measured(self, count: int) -> Indices:
+        """Return which sites were measured: those of earlier runs, and the first `count` of this one."""
+        size = len(self.pool)
+        return np.concatenate([np.arange(size, size + self._past_count), self.measured[:count]])
+
+    def _look(self) -> Sites:
+        """Return what is known of each place; which candidates are looked after, and which are kept for checks."""
+        if self._sites is None:
+            pool = self._seen or self.pool
+            self._sites = Sites.of(pool, self._past, rings=self.config["surroundings"] == "rings")
+            lattice = _lattice(pool.grid)
+            self._nearest = _nearest_of(lattice, pool.grid)
+            self._working = lattice
+            every = int(self.config["checks"])
+            count = max(1, len(pool) // every) if every else 0
+            self._reserve = self.numbers("checks").permutation(len(pool))[:count]
+        return self._sites
+
+    def _fold(self) -> Posterior:
+        """Return the posterior; after a new model, a new image or a restart from the observations, in their order."""
+        if self._posterior is None:
+            sites = self._look()
+            count = len(self._working)
+            some = np.sort(self.numbers("integration").permutation(count)[:INTEGRATED_OVER])
+            if self._model is None:
+                kernel = Kernel.prior(len(sites.rings), 1)
+                nothing = np.empty(0)
+                self._posterior = Posterior(
+                    sites, kernel, self._measured(0)[:0], nothing[:, None], nothing, self._working, some, np.ones(1)
+                )
+                for index in self.measured[: self._learned]:
+                    self._posterior.imagine(int(index))
+            else:
+                model = self._model
+                self._posterior = model.posterior(sites, self._measured(self._learned_at), self._working, some)
+                for observation, weight in zip(self._observations[self._learned_at :], self._later, strict=False):
+                    centred = np.asarray(observation.spectrum, dtype=np.float64) - model.basis.mean
+                    self._posterior.observe(observation.index, model.basis.project(centred), weight)
+        return self._posterior
+
+    def _scores(self, posterior: Posterior, last: list[int]) -> Values:
+        """Return by how much a spectrum at each candidate would lower the mean error, (N,); NaN where not looked after.
+
+        With ``travel``, per time: that of one spectrum, and of the way there.
+        """
+        scores = np.full(len(self.pool), np.nan)
+        scores[self._working] = posterior.reduction()
+        travel = float(self.config["travel"])
+        if travel and last:
+            positions = self.pool.positions
+            scores /= 1 + cdist(positions[last], positions)[0] / travel
+        return scores
+
+    def _pick(self, number: int, free: NDArray[np.bool_], scores: Values) -> tuple[int, str]:
+        """Return the candidate for the point of this `number`, and why."""
+        every = int(self.config["checks"])
+        checks = self._reserve[free[self._reserve]]
+        if every and (number + 1) % every == 0 and checks.size:
+            return int(checks[0]), "check"
+        others = free.copy()
+        others[self._reserve] = False
+        if not others.any():
+            others = free  # only those are left that were kept for checks
+        if self.config["choice"] == "random":
+            return int(self.numbers("random", number).choice(np.flatnonzero(others))), "random"
+        phase = "initial" if self._model is None else "curious"
+        scored = np.flatnonzero(others & np.isfinite(scores))
+        if scored.size:
+            return int(scored[scores[scored].argmax()]), phase
+        return int(np.flatnonzero(others)[0]), phase  # all of the lattice is measured
+
+    def _calibrate(self, model: Model) -> Calibration:
+        expected, found = np.array(self._checks).reshape(-1, 2).T
+        # Earlier runs say how wrong the model is as long as this one has hardly begun.
+        present = slice(self._past_count if self._learned_at >= PRESENT_FROM else 0, None)
+        return Calibration.of(expected, found, model.expected[present], model.found[present])
+
+    def _mean(self, posterior: Posterior) -> Values:
+        """Return the mean scores of all candidates, (r, N)."""
+        if len(self._working) == len(self.pool):
+            return posterior.mean
+        return posterior.mean_at(np.arange(len(self.pool)))
+
+
+def _lattice(grid: tuple[int, int]) -> Indices:
+    """Return candidates that lie evenly among all of a `grid`, at most :data:`WORKING`."""
+    rows, columns = grid
+    step = 1
+    while -(-rows // step) * -(-columns // step) > WORKING:
+        step += 1
+    return np.arange(rows * columns).reshape(grid)[step // 2 :: step, step // 2 :: step].ravel()
+
+
+def _nearest_of(lattice: Indices, grid: tuple[int, int]) -> Indices:
+    """Return which of the `lattice` lies nearest to each candidate, (N,)."""
+    if len(lattice) == grid[0] * grid[1]:
+        return np.arange(len(lattice))
+    y, x = np.indices(grid).reshape(2, -1)
+    _, nearest = KDTree(np.stack([y[lattice], x[lattice]], axis=1)).query(np.stack([y, x], axis=1))
+    return np.asarray(nearest, dtype=np.int64)
