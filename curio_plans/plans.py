@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import FailedStatus, MsgGenerator, plan
+from bluesky.utils import FailedStatus, Msg, MsgGenerator, plan
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from agents.pool import automatic_stride, candidate_positions
-from agents.protocols import Agent, Config
+from agents.protocols import Agent, Config, EstimatesError
 from curio_plans import stubs
 from curio_plans.documents import IMAGE, POINT
 from curio_plans.drift import Drift, DriftCorrection
@@ -25,6 +25,7 @@ from curio_plans.resume import Earlier, ResumeError, Stored, is_fresh
 from curio_plans.resume import rebuild as rebuild_instrument
 from curio_plans.stubs import Ask
 from curio_plans.thinker import Thinker
+from curio_plans.until import Stopping, StoppingRule
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -158,6 +159,7 @@ def curiosity(
     map_every: int = 10,
     quality: Mapping[str, Any] | None = None,
     drift: Mapping[str, Any] | None = None,
+    until: Mapping[str, Any] | None = None,
     think_timeout: float | None = None,
     measure: Measure | None = None,
     ask: Ask | None = None,
@@ -177,7 +179,7 @@ def curiosity(
     agent : dict
         The agent's config, ``{"agent": name, **options}``; it goes into the start document.
     points : int
-        Spectra in total, initial ones included.
+        Spectra in total, initial ones included; with `until` at most.
     build : callable
         Makes the agent from its config. A plan never knows a concrete agent.
     window : int
@@ -198,6 +200,9 @@ def curiosity(
     drift : dict, optional
         When to image again and correct the drift, e.g. ``{"every_points": 10}``; see
         :class:`curio_plans.drift.DriftCorrection`. By default never.
+    until : dict, optional
+        When to end before the last point, e.g. ``{"error": 0.3, "minutes": 120}``; see
+        :class:`curio_plans.until.StoppingRule`. By default never.
     think_timeout : float, optional
         Seconds for one decision, after which the run ends.
     measure : callable, optional
@@ -229,13 +234,14 @@ def curiosity(
     ------
     ValueError
         If a number is out of range, the window does not fit the image, a channel is unknown, the pool has fewer
-        candidates than `points`, one of them is outside the limits of the scanner, or the run cannot be resumed –
-        before anything moves.
+        candidates than `points`, one of them is outside the limits of the scanner, the agent cannot tell what `until`
+        asks of it, or the run cannot be resumed – before anything moves.
     """
     _check_at_least(points=(points, 1), map_every=(map_every, 0))
     if lookahead not in (0, 1):
         raise ValueError(f"lookahead must be 0 or 1, got {lookahead}")
-    config = build(agent).config
+    built = build(agent)
+    config = built.config
     _check_initial(config, points)
     positions, stride = _candidates(afm, window, stride)
     if points > len(positions):
@@ -257,12 +263,19 @@ def curiosity(
     correction = None if drift is None else _settings(DriftCorrection, drift, "drift")
     if correction is not None and correction.channel not in (None, *names):
         raise ValueError(f"expected a drift channel among {names}, got {correction.channel!r}")
+    stopping = None if until is None else _settings(StoppingRule, until, "until")
+    if stopping is not None and stopping.asks_agent and not isinstance(built, EstimatesError):
+        raise ValueError(
+            f"until: error and gain need an agent that estimates its own error, and {config.get('agent')!r} does not; "
+            "choose another agent, or end by minutes or loops"
+        )
     rule = _settings(EscalationRule, escalate_when or {}, "escalate_when")
 
     arguments = {
         "agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
         "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
-        "drift": correction and correction.model_dump(), "think_timeout": think_timeout,
+        "drift": correction and correction.model_dump(), "until": stopping and stopping.model_dump(),
+        "think_timeout": think_timeout,
         "escalate_when": rule.model_dump() if escalate else None,
     }  # fmt: skip
     earlier = None if resume is None else _earlier(resume, stored, {**arguments, "agent": dict(config)}, afm)
@@ -298,6 +311,9 @@ def curiosity(
         lookahead=lookahead,
         map_every=map_every,
         think_timeout=think_timeout,
+        stopping=None
+        if stopping is None
+        else Stopping(stopping, thinker, afm, _step(measure), [corner.place for corner in corners]),
         earlier=earlier,
     )
 
@@ -306,7 +322,10 @@ def curiosity(
             yield from rebuild_instrument(afm, earlier.documents)
         yield from exploration.run(points)
 
-    staged = bpp.stage_wrapper(_run(afm, inner, metadata), [thinker])
+    def reason() -> str:
+        return "" if thinker.history.ending is None else thinker.history.ending.reason
+
+    staged = bpp.stage_wrapper(_run(afm, inner, metadata, reason), [thinker])
     return (yield from bpp.subs_wrapper(staged, thinker))
 
 
@@ -356,8 +375,21 @@ def resume(
     )  # fmt: skip
 
 
-def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict[str, Any]) -> MsgGenerator[str]:
-    """Stage the microscope, open a run around `inner`, withdraw at the end of it, return its uid."""
+def _run(
+    afm: Microscope,
+    inner: Callable[[], MsgGenerator[Any]],
+    metadata: dict[str, Any],
+    reason: Callable[[], str] = lambda: "",
+) -> MsgGenerator[str]:
+    """Stage the microscope, open a run around `inner`, withdraw at the end of it, return its uid.
+
+    The stop document has the `reason` unless something failed.
+    """
+
+    def explain(message: Msg) -> Msg:
+        if message.command != "close_run" or message.kwargs["reason"]:
+            return message
+        return message._replace(kwargs={**message.kwargs, "reason": reason()})
 
     @bpp.stage_decorator([afm])
     @bpp.run_decorator(md=metadata)
@@ -369,7 +401,7 @@ def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict
             # What the device said belongs into the stop document, not that some status failed.
             raise failure.__cause__ or failure from None
 
-    return (yield from run())
+    return (yield from bpp.msg_mutator(run(), explain))
 
 
 def _spectra(

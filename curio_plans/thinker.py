@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Answer, Context, Observation, Question, Record, Report, Suggestion
+from agents.protocols import (
+    Agent,
+    Answer,
+    Context,
+    Estimate,
+    EstimatesError,
+    Observation,
+    Question,
+    Record,
+    Report,
+    Suggestion,
+)
 from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus, Worker
@@ -32,6 +43,7 @@ class Thought:
     suggestion: Suggestion | None
     question: Question | None
     report: Report
+    estimate: Estimate | None
     records: int
     observations: int
     last_observation: str
@@ -156,6 +168,7 @@ class Thinker:
             **{f"loss_{name}": float(thought.report.losses.get(name, np.nan)) for name in self.agent.losses},
             "map_mse": thought.map_mse,
             "unmeasured_mse": thought.unmeasured_mse,
+            **(_columns(thought.estimate) if isinstance(self.agent, EstimatesError) else {}),
         }
         return _readings(self.name, values, thought.timestamp)
 
@@ -177,6 +190,8 @@ class Thinker:
             "map_mse": number,
             "unmeasured_mse": number,
         }
+        if isinstance(self.agent, EstimatesError):
+            kinds |= {name: integer if isinstance(value, int) else number for name, value in _columns(None).items()}
         units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
         for name, (dtype, dtype_numpy) in kinds.items():
@@ -216,9 +231,11 @@ class Thinker:
             else:
                 suggestion = answer[0]
         report = self.agent.report(context)
+        estimate = self.agent.estimate() if isinstance(self.agent, EstimatesError) else None
         seconds = time.perf_counter() - started
         errors = map_errors(report.prediction, self.history.reference, measured)
-        return Thought(suggestion, question, report, records, len(measured), last, *errors, seconds, time.time())
+        rests = (records, len(measured), last)
+        return Thought(suggestion, question, report, estimate, *rests, *errors, seconds, time.time())
 
     def _remember(self, number: int, thought: "Future[Thought]") -> None:
         self._thoughts[number] = thought
@@ -315,6 +332,20 @@ def map_errors(
     mse = np.mean((prediction.astype(np.float64) - truth) ** 2, axis=1)
     unmeasured = np.delete(mse, measured)
     return float(mse.mean()), float(unmeasured.mean()) if unmeasured.size else float("nan")
+
+
+def _columns(estimate: Estimate | None) -> dict[str, float | int]:
+    """Return an estimate by data key; before the agent can tell, NaN and no checks."""
+    nan = float("nan")
+    known = estimate or Estimate(error=nan, low=nan, high=nan, noise=nan, gain=nan, checks=0)
+    return {
+        "error": float(known.error),
+        "error_low": float(known.low),
+        "error_high": float(known.high),
+        "noise": float(known.noise),
+        "gain": float(known.gain),
+        "checks": int(known.checks),
+    }
 
 
 def _readings(prefix: str, values: Mapping[str, Any], timestamp: float) -> Readings:
