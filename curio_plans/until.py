@@ -18,7 +18,7 @@ from curio_plans.rehearsal import duration
 from curio_plans.stubs import Place
 from curio_plans.thinker import Thinker
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class StoppingRule(BaseModel):
@@ -122,6 +122,11 @@ class Stopping:
         The step that takes a spectrum; it is rehearsed.
     corners : sequence of (x, y)
         Of the pool, in nm: no way to a point is longer than that to one of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no time for a single point.
     """
 
     def __init__(
@@ -135,6 +140,12 @@ class Stopping:
         self._rule, self._thinker, self._afm = rule, thinker, afm
         self._measure, self._corners = measure, corners
         self._first_image, self._first_point = self._image(), self._point()
+        least = (self._first_image + self._first_point) / 60
+        if rule.minutes is not None and least > rule.minutes and not thinker.history.spans:
+            raise ValueError(
+                f"until: minutes {rule.minutes:g} is too short for an image and one point, which take {least:.1f}; "
+                "give more, or choose a smaller or faster image"
+            )
 
     @property
     def loops_left(self) -> float:

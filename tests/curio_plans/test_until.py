@@ -11,6 +11,7 @@ from bluesky.simulators import check_limits
 from agents.base import BaseAgent
 from agents.protocols import Estimate, Exclusion, Report, Suggestion
 from curio_plans import stubs
+from curio_plans.counterfactual import counterfactual
 from curio_plans.documents import History
 from curio_plans.explain import explain
 from curio_plans.plans import curiosity
@@ -122,6 +123,8 @@ def test_when_the_means_are_spent(spent, rule):
         ({"loops": 1.5}, "until: loops"),
         ({"hours": 3}, "until: hours: Extra inputs .* known are error, cautious, gain"),
         ({"error": 0.3}, "need an agent that estimates its own error, and 'wanderer' does not"),
+        ({"minutes": float("inf")}, "until: minutes: .*finite number"),
+        ({"minutes": 0.5}, "until: minutes 0.5 is too short for an image and one point, which take 0.6"),
         ({"loops": 9, "gain": 0.3}, "need an agent that estimates its own error, and 'wanderer' does not"),
     ],
 )
@@ -145,6 +148,7 @@ def test_an_agent_that_knows_enough_ends_the_run_and_documents_say_so():
     assert streams(documents).count("ending") == 1
     assert summary(history)["ended"] == history.ending.reason
     assert verify(documents, build).identical
+    assert len(counterfactual(documents, build, {"seed": 1}).other.candidates) == len(history.observations)
     text = str(explain(documents, len(history.decisions)))
     assert history.ending.reason in text
     assert history.ending.reason not in str(explain(documents, 2))
