@@ -88,7 +88,7 @@ def streams(documents):
 @pytest.mark.parametrize(
     ("chosen", "rule", "reason"),
     [
-        ({"error": 0.4}, "error", r"until error 0.4: estimated 0.3 \(0.25 … 0.4\)"),
+        ({"error": 0.4}, "error", "until error 0.4: estimated 0.3 (0.25 … 0.4)"),
         ({"error": 0.39}, None, ""),
         ({"error": 0.3, "cautious": False}, "error", "until error 0.3: estimated 0.3"),
         ({"gain": 0.021}, "gain", "until gain 0.021: 0.02 expected of the next 10 points"),
@@ -101,7 +101,7 @@ def test_when_an_agent_is_satisfied(chosen, rule, reason):
     assert (ending and ending.rule) == rule
     assert StoppingRule(**chosen).satisfied(9, None) is None
     if ending is not None:
-        assert reason.replace("\\", "") in ending.reason
+        assert reason in ending.reason
         assert ending.records == 9
 
 
