@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from agents.protocols import Agent, Context, HasLatent, Observation, Question
+from agents.protocols import Agent, Context, HasLatent, Observation, Past, Question
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
 from curio_plans.floors import KINDS, ridge_prediction
@@ -88,8 +88,10 @@ def parse_agent(text: str, seed: int, initial: int | None = None) -> dict[str, A
     return configure(name, **{**{key: value for key, value in common.items() if key in known}, **options})
 
 
-def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
+def explore(problem: Problem, agent: Agent, points: int, past: Sequence[Past] = ()) -> Arrays:
     """Let `agent` measure `points` candidates of `problem`, exactly as in a run of the plan ``curiosity``.
+
+    From earlier runs `past` it learns first; that counts as time of the first decision.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def explore(problem: Problem, agent: Agent, points: int) -> Arrays:
     prediction: NDArray[Any] | None = None
     context = Context(budget=points)
     started = time.perf_counter()
-    agent.ingest(problem.pool)
+    agent.ingest(*past, problem.pool)
     for number in range(points):
         suggestions = agent.suggest(1, context)
         if isinstance(suggestions, Question):

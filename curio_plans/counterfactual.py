@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from agents.protocols import Agent, Config, Context, Observation, Pool, Question, Suggestion
 from curio_plans import floors
-from curio_plans.documents import History
+from curio_plans.documents import History, Stored
+from curio_plans.past import learns
 from curio_plans.replay import ReplayError, exploration
 from curio_plans.report import Curve, learning_curve
 from curio_plans.report.drawing import ACCENT, QUIET, draw_map
@@ -120,6 +121,8 @@ def counterfactual(
     config: Config,
     progress: Progress | None = None,
     looks: int = 12,
+    *,
+    stored: Stored | None = None,
 ) -> Counterfactual:
     """Let another agent, or the same with other settings, decide on the sample of a stored run.
 
@@ -138,13 +141,16 @@ def counterfactual(
         Called with (decisions done, decisions in all).
     looks : int
         At so many numbers of points the learning curves are looked at.
+    stored : callable, optional
+        Gives the documents of earlier runs, where the stored agent learned from some. The other agent learns from them,
+        too, if it is one that does.
 
     Raises
     ------
     ReplayError
         If this is not a run of an agent, too little was measured, or the other agent cannot decide on it.
     """
-    history = exploration(documents)
+    history = exploration(documents, stored)
     pool, measured = history.pool, _indices(history.observations)
     if pool is None or len(measured) < 6:
         raise ReplayError(f"expected a run of at least 6 measured points to compare with, got {len(measured)}")
@@ -172,7 +178,7 @@ def counterfactual(
             None if own is None else Curve(own.points, own.mse / yardstick.floor, own.spread),
             yardstick.curve(measured),
         ),
-        other=Course(_label(walk.agent.config), np.array(walk.chosen), walk.curve(), yardstick.curve(walk.chosen)),
+        other=Course(walk.label, np.array(walk.chosen), walk.curve(), yardstick.curve(walk.chosen)),
         wished=np.isin(walk.wishes, measured),
         distances=distances,
     )
@@ -187,7 +193,13 @@ class _Walk:
         self._pool, self._truth, self._counts, self._budget = history.pool, truth, counts, history.budget
         self._known = _known(truth)
         self._errors: list[float] = []
-        agent.ingest(*history.records[: history.decisions[0].records])  # the pool, and what is out of reach
+        self.label = _label(agent.config)
+        begin = 0
+        if history.past and not learns(agent):
+            begin = len(history.past)
+            self.label += ", without the earlier runs"
+        # Earlier runs, the pool, and what is out of reach.
+        agent.ingest(*history.records[begin : history.decisions[0].records])
 
     def step(self, number: int) -> None:
         """Decide, go there, and learn."""

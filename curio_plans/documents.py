@@ -4,7 +4,7 @@ That the live agent sees the world only through :class:`History` is what makes a
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.pool import make_pool
-from agents.protocols import Answer, Context, Estimate, Exclusion, Observation, Pool, Record
+from agents.protocols import Answer, Context, Estimate, Exclusion, Observation, Past, Pool, Record
 from curio_plans.metadata import check_format
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
@@ -24,6 +24,14 @@ REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION, ENDING = (
 
 CANDIDATE, ATTEMPT = "candidate", "attempt"
 """Data keys of a point: its pool index, and the how manyth attempt at it this is."""
+
+Documents = Sequence[tuple[str, Mapping[str, Any]]]
+
+Stored = Callable[[str], Documents]
+"""Takes the uid of a stored run; returns its documents after those of the runs that it resumes itself.
+
+It raises LookupError if there is no such run.
+"""
 
 
 class DocumentError(ValueError):
@@ -49,7 +57,7 @@ class Decision:
     parts : mapping of str to float
         The score's ingredients.
     records : int
-        How many records the agent had ingested: the pool, observations, exclusions and answers.
+        How many records the agent had ingested: earlier runs, the pool, observations, exclusions and answers.
     observations : int
         How many of them were observations.
     last_observation : str
@@ -168,6 +176,13 @@ class History:
 
     The documents of a run that resumes another come after those of the other, and the two count as one.
 
+    Parameters
+    ----------
+    documents : iterable of (name, document)
+        The first of them; others may follow by calls.
+    past : sequence of Past
+        The runs that the agent learned from before; see :mod:`curio_plans.past`.
+
     Attributes
     ----------
     start, stop : dict or None
@@ -177,7 +192,7 @@ class History:
     pool : Pool or None
         The candidates, once an image was taken.
     records : list of Record
-        What an agent ingests, in order.
+        What an agent ingests, in order; first the earlier runs that it learns from.
     time : float
         The latest instrument time in s that an event of this run told.
     spans : list of (first, last)
@@ -205,12 +220,13 @@ class History:
         The true spectra over the pool, where they are known.
     """
 
-    def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
+    def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = (), past: Sequence[Past] = ()) -> None:
         self.start: Mapping[str, Any] | None = None
         self.stop: Mapping[str, Any] | None = None
         self.images: list[Image] = []
         self.pool: Pool | None = None
-        self.records: list[Record] = []
+        self.past = tuple(past)
+        self.records: list[Record] = [*past]
         self.observations: list[Observation] = []
         self.observation_uids: list[str] = []
         self.decisions: list[Decision] = []
@@ -224,7 +240,7 @@ class History:
         self.reference: NDArray[np.float64] | None = None
         self.outcomes: list[Observation | Exclusion] = []
         self._clock_went_on = False
-        self._ended: list[int] = []  # for each record, how many decisions had ended with it
+        self._ended = [0] * len(self.past)  # for each record, how many decisions had ended with it
         self._descriptors: dict[str, Mapping[str, Any]] = {}
         self._seen: set[tuple[str, int]] = set()
         for name, doc in documents:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from agents.protocols import Exclusion, Observation
-from curio_plans.documents import POINT, BeliefMap, Decision, History
+from curio_plans.documents import POINT, BeliefMap, Decision, History, Stored
 from curio_plans.replay import exploration
 from curio_plans.report.drawing import ACCENT, QUIET, draw_map, leave_blank, spectral_axis, spectrum_unit
 
@@ -88,6 +88,9 @@ class Explanation:
         start, budget = self.history.start, self.history.budget
         excluded = sum(isinstance(record, Exclusion) for record in self.history.records[: decision.records])
         known = f"{decision.observations} of {budget} spectra"
+        if self.history.past:
+            before = sum(len(past.observations) for past in self.history.past)
+            known += f", and {before} in {len(self.history.past)} earlier run(s)"
         where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
         rows = [
             ("decision", f"{decision.number + 1} of {budget}: {where}"),
@@ -139,7 +142,9 @@ class Explanation:
         return f"{text}; that map had predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
 
 
-def explain(documents: Iterable[tuple[str, Mapping[str, Any]]], number: int) -> Explanation:
+def explain(
+    documents: Iterable[tuple[str, Mapping[str, Any]]], number: int, *, stored: Stored | None = None
+) -> Explanation:
     """Explain decision `number` of a run, 1 for the first.
 
     Parameters
@@ -148,6 +153,8 @@ def explain(documents: Iterable[tuple[str, Mapping[str, Any]]], number: int) -> 
         A run of an agent; where it resumes another one, after the documents of that.
     number : int
         1 … the number of decisions.
+    stored : callable, optional
+        Gives the documents of earlier runs, for an agent that learned from some.
 
     Raises
     ------
@@ -156,7 +163,7 @@ def explain(documents: Iterable[tuple[str, Mapping[str, Any]]], number: int) -> 
     ExplainError
         If the run has no such decision.
     """
-    history = exploration(documents)
+    history = exploration(documents, stored)
     if not 1 <= number <= len(history.decisions):
         raise ExplainError(
             f"expected a point 1 … {len(history.decisions)}, got {number}: so many decisions does this run have"

@@ -100,7 +100,7 @@ class Exploration:
             yield from bps.checkpoint()
         if self.history.reference is None:
             yield from self.record_reference()
-        if len(self.history.records) <= 1:  # the pool alone
+        if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
             yield from self.exclude_unreachable()
         for number in range(self._first, points):
             yield from bps.checkpoint()
@@ -124,7 +124,8 @@ class Exploration:
         image_due = self.drift is not None and self.drift.due(self._since_image)
         if self.stopping is not None and (spent := self.stopping.spent(image_due=image_due)):
             return (yield from self.end(spent))
-        timeout = self.think_timeout
+        # The first thought takes in everything that earlier runs measured.
+        timeout = None if self.history.past and number == 0 else self.think_timeout
         if self.earlier is not None and number == self._decided:
             timeout = None  # this thought takes in everything that the earlier run measured
             if self.lookahead and number == self._first:

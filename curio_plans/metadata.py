@@ -21,7 +21,7 @@ PACKAGES = (
 
 RESERVED = (
     *("plan_name", "plan_args", "agent", "points", "pool", "microscope", "sample"),
-    *("versions", "git", "curio_format", "resumes", "rebuilt"),
+    *("versions", "git", "curio_format", "resumes", "rebuilt", "learned_from"),
 )
 """Keys of the start document that a replay relies on; free metadata cannot replace them."""
 

@@ -40,6 +40,7 @@ class Spectrometer(Readable, Triggerable, Protocol):
     """Takes spectra (K,) at the present position."""
 
     axis: Any
+    quantity: Any
     dwell: Any
     steps_per_cycle: Any
     cycles: Any

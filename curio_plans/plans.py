@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from agents.pool import automatic_stride, candidate_positions
-from agents.protocols import Agent, Config, EstimatesError
+from agents.protocols import Agent, Config, EstimatesError, Past
 from curio_plans import stubs
-from curio_plans.documents import IMAGE, POINT
+from curio_plans.documents import IMAGE, POINT, Stored
 from curio_plans.drift import Drift, DriftCorrection
 from curio_plans.escalation import Escalate, Escalation, EscalationRule
 from curio_plans.exploration import Exploration, Measure, corners_of
 from curio_plans.metadata import run_metadata
 from curio_plans.microscope import Microscope
+from curio_plans.past import PastError, describe, learns, look_back
 from curio_plans.quality import Quality
-from curio_plans.resume import Earlier, ResumeError, Stored, is_fresh
+from curio_plans.resume import Earlier, ResumeError, is_fresh
 from curio_plans.resume import rebuild as rebuild_instrument
 from curio_plans.stubs import Ask
 from curio_plans.thinker import Thinker
@@ -165,6 +166,7 @@ def curiosity(
     ask: Ask | None = None,
     escalate: Escalate | None = None,
     escalate_when: Mapping[str, Any] | None = None,
+    learn_from: Sequence[str] | None = None,
     resume: str | None = None,
     stored: Stored | None = None,
     rebuild: bool | None = None,
@@ -204,7 +206,8 @@ def curiosity(
         When to end before the last point, e.g. ``{"error": 0.3, "minutes": 120}``; see
         :class:`curio_plans.until.StoppingRule`. By default never.
     think_timeout : float, optional
-        Seconds for one decision, after which the run ends.
+        Seconds for one decision, after which the run ends; not for the first one of a run that learns from earlier
+        ones or resumes one.
     measure : callable, optional
         Replaces :func:`curio_plans.stubs.take_spectrum`.
     ask : callable, optional
@@ -214,11 +217,14 @@ def curiosity(
         :func:`curio_plans.stubs.finer_spectrum`.
     escalate_when : dict, optional
         When that is the case; see :class:`curio_plans.escalation.EscalationRule`.
+    learn_from : sequence of str, optional
+        Uids of earlier runs of this plan, from which the agent learns before it decides. Their channels, window, and
+        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.past.look_back`.
     resume : str, optional
         Uid of a run that ended early, with which the new one goes on: nothing stored is measured again, and the
         decisions are those of a run that never ended. The other arguments must be the same.
     stored : callable, optional
-        Gives the documents of that run; see :data:`curio_plans.resume.Stored`.
+        Gives the documents of those runs; see :data:`curio_plans.documents.Stored`.
     rebuild : bool, optional
         Bring a simulated instrument into the state in which that run left it; see :func:`curio_plans.resume.rebuild`.
         By default where nothing was measured with it yet.
@@ -235,13 +241,13 @@ def curiosity(
     ValueError
         If a number is out of range, the window does not fit the image, a channel is unknown, the pool has fewer
         candidates than `points`, one of them is outside the limits of the scanner, the agent cannot tell what `until`
-        asks of it, or the run cannot be resumed – before anything moves.
+        asks of it or learn from an earlier run, or the run cannot be resumed – before anything moves.
     """
     _check_at_least(points=(points, 1), map_every=(map_every, 0))
     if lookahead not in (0, 1):
         raise ValueError(f"lookahead must be 0 or 1, got {lookahead}")
-    built = build(agent)
-    config = built.config
+    probe = build(agent)
+    config = probe.config
     _check_initial(config, points)
     positions, stride = _candidates(afm, window, stride)
     if points > len(positions):
@@ -264,23 +270,26 @@ def curiosity(
     if correction is not None and correction.channel not in (None, *names):
         raise ValueError(f"expected a drift channel among {names}, got {correction.channel!r}")
     stopping = None if until is None else _settings(StoppingRule, until, "until")
-    if stopping is not None and stopping.asks_agent and not isinstance(built, EstimatesError):
+    if stopping is not None and stopping.asks_agent and not isinstance(probe, EstimatesError):
         raise ValueError(
             f"until: error and gain need an agent that estimates its own error, and {config.get('agent')!r} does not; "
             "choose another agent, or end by minutes or loops"
         )
     rule = _settings(EscalationRule, escalate_when or {}, "escalate_when")
+    quantity, axis = afm.spectrometer.quantity.get(), afm.spectrometer.axis.get()
+    past = look_back(learn_from or (), stored, channels=chosen, window=window, quantity=quantity, axis=axis)
+    _check_learns(probe, past)
 
     arguments = {
         "agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
         "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
         "drift": correction and correction.model_dump(), "until": stopping and stopping.model_dump(),
-        "think_timeout": think_timeout,
-        "escalate_when": rule.model_dump() if escalate else None,
+        "think_timeout": think_timeout, "escalate_when": rule.model_dump() if escalate else None,
+        "learn_from": [run.uid for run in past] or None,
     }  # fmt: skip
-    earlier = None if resume is None else _earlier(resume, stored, {**arguments, "agent": dict(config)}, afm)
+    earlier = None if resume is None else _earlier(resume, stored, {**arguments, "agent": dict(config)}, past, afm)
     again = earlier is not None and (is_fresh(afm) if rebuild is None else rebuild)
-    thinker = Thinker(build(config), budget=points)
+    thinker = Thinker(build(config), points, past)
     for name, doc in earlier.documents if earlier is not None else ():
         thinker(name, doc)
     metadata = run_metadata(
@@ -294,6 +303,7 @@ def curiosity(
         pool={"window": window, "stride": stride, "channels": chosen},
         hints=_map_hints(afm),
         **({} if earlier is None else {"resumes": earlier.uid, "rebuilt": again}),
+        **({"learned_from": describe(past)} if past else {}),
     )
     escalation = None
     if escalate is not None:
@@ -426,11 +436,25 @@ def _spectra(
     return (yield from _run(afm, inner, metadata))
 
 
-def _earlier(uid: str, stored: Stored | None, arguments: Mapping[str, Any], afm: Microscope) -> Earlier:
+def _check_learns(agent: Agent, past: Sequence[Past]) -> None:
+    """Let `agent`, which is not asked again, ingest earlier runs; raise ValueError if it cannot learn from them."""
+    if not past:
+        return
+    if not learns(agent):
+        raise PastError(
+            f"the agent {agent.config.get('agent')!r} does not learn from earlier runs; choose one that does, or leave "
+            "out learn_from"
+        )
+    agent.ingest(*past)
+
+
+def _earlier(
+    uid: str, stored: Stored | None, arguments: Mapping[str, Any], past: Sequence[Past], afm: Microscope
+) -> Earlier:
     """Return the run to resume; raise ResumeError if that cannot be done with these arguments and this microscope."""
     if stored is None:
         raise ResumeError("to resume a run, its documents are needed: pass stored=storage.resumable")
-    earlier = Earlier.of(stored(uid))
+    earlier = Earlier.of(stored(uid), past)
     earlier.check(arguments, afm)
     return earlier
 

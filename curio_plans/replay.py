@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.protocols import Agent, Config, Context, Estimate, EstimatesError, Question, RecordError, Suggestion
-from curio_plans.documents import Decision, DocumentError, History
+from curio_plans.documents import Decision, DocumentError, History, Stored
 from curio_plans.metadata import versions
+from curio_plans.past import check_past, recall
 from curio_plans.until import StoppingRule
 
 
@@ -92,6 +93,8 @@ def verify(
     documents: Iterable[tuple[str, Mapping[str, Any]]],
     build: Callable[[Config], Agent],
     progress: Callable[[int, int], None] | None = None,
+    *,
+    stored: Stored | None = None,
 ) -> Verdict:
     """Rebuild the agent from the start document, feed it the stored events and compare each decision, bit for bit.
 
@@ -103,13 +106,15 @@ def verify(
         Makes an agent from its config.
     progress : callable, optional
         Called with (decisions done, decisions in all).
+    stored : callable, optional
+        Gives the documents of earlier runs, for an agent that learned from some.
 
     Raises
     ------
     ReplayError
-        If this is not a run of an agent, or the agent cannot be rebuilt from its start document.
+        If this is not a run of an agent, or the agent cannot be rebuilt from its start document and earlier runs.
     """
-    history = exploration(documents)
+    history = exploration(documents, stored)
     try:
         agent = build(history.start["agent"] if history.start is not None else {})
     except (ValueError, TypeError) as error:
@@ -123,8 +128,8 @@ def verify(
     ingested = 0
     failure = ""
     total = len(history.decisions)
-    for stored in history.decisions:
-        upto = stored.records
+    for decision in history.decisions:
+        upto = decision.records
         replayed: Suggestion | str
         if not failure:
             try:
@@ -132,14 +137,14 @@ def verify(
             except RecordError as error:
                 failure = f"the agent refuses a stored observation: {error}"
         ingested = max(ingested, upto)
-        replayed = failure or _ask(agent, history.context(stored.records, stored.number))
-        estimate = _estimate(agent) if stored.estimate is not None and not failure else None
-        problem = _compare(stored, replayed, estimate, history, uids=uids)
+        replayed = failure or _ask(agent, history.context(decision.records, decision.number))
+        estimate = _estimate(agent) if decision.estimate is not None and not failure else None
+        problem = _compare(decision, replayed, estimate, history, uids=uids)
         if problem is not None:
             differences.append(problem)
-            different.add(stored.number)
+            different.add(decision.number)
         if progress is not None:
-            progress(stored.number + 1, total)
+            progress(decision.number + 1, total)
 
     if not failure and (problem := _compare_ending(agent, history, ingested)) is not None:
         differences.append(problem)
@@ -155,16 +160,19 @@ def verify(
     )
 
 
-def exploration(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> History:
-    """Return the history of a run in which an agent can have decided.
+def exploration(documents: Iterable[tuple[str, Mapping[str, Any]]], stored: Stored | None = None) -> History:
+    """Return the history of a run in which an agent can have decided, after those `stored` that it learned from.
 
     Raises
     ------
     ReplayError
-        If this is not a run of an agent, it has no image, or its documents are not in order.
+        If this is not a run of an agent, it has no image, or its documents are not in order; if an earlier run that
+        the agent learned from is not there, or not what it was.
     """
+    documents = list(documents)
     try:
-        history = History(documents)
+        history = History(documents, recall(documents, stored))
+        check_past(history)
     except DocumentError as error:
         raise ReplayError(str(error)) from error
     if history.start is None or "agent" not in history.start:

@@ -1,7 +1,7 @@
 """Going on with a run that ended early: what it must agree on, where it stopped, and the instrument as it was."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
-from agents.protocols import Answer
+from agents.protocols import Answer, Past
 from curio_plans import stubs
 from curio_plans.documents import (
     ATTEMPT,
@@ -20,14 +20,11 @@ from curio_plans.documents import (
     REJECTED,
     REJECTED_IMAGE,
     DocumentError,
+    Documents,
     History,
 )
 from curio_plans.microscope import Microscope
-
-Documents = Sequence[tuple[str, Mapping[str, Any]]]
-
-Stored = Callable[[str], Documents]
-"""Takes the uid of a run that ended early; returns its documents after those of the runs that it resumes itself."""
+from curio_plans.past import PastError, check_past
 
 _FREE = frozenset({"think_timeout", "map_every"})
 """Arguments that change no decision; a resumed run may have others."""
@@ -57,8 +54,8 @@ class Earlier:
     history: History
 
     @classmethod
-    def of(cls, documents: Documents) -> "Earlier":
-        """Read a stored run.
+    def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "Earlier":
+        """Read a stored run; `past` are the runs that its agent learned from.
 
         Raises
         ------
@@ -66,7 +63,7 @@ class Earlier:
             If it is not one of the plan curiosity, or was completed.
         """
         try:
-            history = History(documents)
+            history = History(documents, past)
         except DocumentError as error:
             raise ResumeError(str(error)) from error
         start = history.start
@@ -111,10 +108,14 @@ class Earlier:
         return len(self.history.outcomes) - first
 
     def check(self, arguments: Mapping[str, Any], afm: Microscope) -> None:
-        """Raise ResumeError unless plan, sample and settings are those of the stored run."""
+        """Raise ResumeError unless plan, earlier runs, sample and settings are those of the stored run."""
         differences = _differences(self.arguments, arguments, _FREE)
         if differences:
             raise ResumeError(f"run {self.uid} cannot be resumed with other arguments: {differences}; give the same")
+        try:
+            check_past(self.history)
+        except PastError as error:
+            raise ResumeError(f"run {self.uid} cannot be resumed: {error}") from error
         start = self.history.start
         stored, present = start["sample"] if start is not None else {}, afm.describe_sample()
         differences = _differences(stored.get("sample", {}), present.get("sample", {}))

@@ -29,11 +29,11 @@ class StoredRuns:
 
     def verify(self, uid: str = "latest") -> Verdict:
         """Let the stored agent decide again; see :func:`curio_plans.replay.verify`."""
-        return verify(self._storage.lineage(uid), self._build)
+        return verify(self._storage.lineage(uid), self._build, stored=self._storage.lineage)
 
     def what_if(self, agent: Config, uid: str = "latest") -> Counterfactual:
         """Let another agent decide; see :func:`curio_plans.counterfactual.counterfactual`."""
-        return counterfactual(self._storage.lineage(uid), self._build, agent)
+        return counterfactual(self._storage.lineage(uid), self._build, agent, stored=self._storage.lineage)
 
     def emit(self, callback: Callback, uid: str = "latest", *, pace: float | None = None) -> None:
         """Give the documents to a callback once more; see :func:`curio_plans.reemit.reemit`."""
@@ -41,4 +41,4 @@ class StoredRuns:
 
     def explain(self, point: int, uid: str = "latest") -> Explanation:
         """Say why point 1 … was measured there; see :func:`curio_plans.explain.explain`."""
-        return explain(self._storage.lineage(uid), point)
+        return explain(self._storage.lineage(uid), point, stored=self._storage.lineage)

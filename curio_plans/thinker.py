@@ -7,7 +7,7 @@ plan looks ahead, or because the RunEngine repeats messages after a pause – it
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from agents.protocols import (
     Estimate,
     EstimatesError,
     Observation,
+    Past,
     Question,
     Record,
     Report,
@@ -64,14 +65,16 @@ class Thinker:
         Touched only in the thinking thread.
     budget : int
         Points of the whole run.
+    past : sequence of Past
+        Earlier runs, which the agent ingests before anything else.
     """
 
     name = DECISION
     parent = None
 
-    def __init__(self, agent: Agent, budget: int) -> None:
+    def __init__(self, agent: Agent, budget: int, past: Sequence[Past] = ()) -> None:
         self.agent = agent
-        self.history = History()
+        self.history = History(past=past)
         self.maps = Maps(self)
         self._budget = budget
         self._ingested = 0

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from agents.protocols import Agent, Config, Pool
 from curio_plans.documents import History
+from curio_plans.past import PastError, check_past
 
 Build = Callable[[Config], Agent]
 """Makes an agent from its config, e.g. :func:`agents.registry.build`."""
@@ -22,19 +23,23 @@ def rebuild_agent(history: History, build: Build) -> Agent:
     Parameters
     ----------
     history : History
-        A run of the plan ``curiosity``.
+        A run of the plan ``curiosity``; with the earlier runs that its agent learned from, if any.
     build : callable
         Makes an agent from its config, e.g. :func:`agents.registry.build`.
 
     Raises
     ------
     AnalysisError
-        If the run has no agent or no image.
+        If the run has no agent or no image, or an earlier run that the agent learned from is missing.
     """
     if history.start is None or "agent" not in history.start:
         raise AnalysisError("this run has no agent in its start document; only runs of the plan curiosity have one")
     if history.pool is None:
         raise AnalysisError("this run has no image, so its candidates are unknown; it ended before it began to decide")
+    try:
+        check_past(history)
+    except PastError as error:
+        raise AnalysisError(str(error)) from error
     agent = build(history.start["agent"])
     agent.ingest(*history.records)
     return agent

@@ -146,14 +146,15 @@ def replay(
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-    if table or into is not None:
-        if agent is not None or option or seed is not None:
-            raise ValueError("the documents are those of the stored agent; leave out --agent, --option and --seed")
-        _emit(documents, table, into, pace)
-    elif agent is not None or option or seed is not None:
-        _compare(documents, agent, option or [], seed, output or data / "figures" / f"{uid}-other.png")
-    else:
-        _verify(documents)
+        if table or into is not None:
+            if agent is not None or option or seed is not None:
+                raise ValueError("the documents are those of the stored agent; leave out --agent, --option and --seed")
+            _emit(documents, table, into, pace)
+        elif agent is not None or option or seed is not None:
+            path = output or data / "figures" / f"{uid}-other.png"
+            _compare(documents, storage.lineage, agent, option or [], seed, path)
+        else:
+            _verify(documents, storage.lineage)
 
 
 @app.command()
@@ -178,38 +179,41 @@ def explain(
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        explanation = explain_decision(storage.lineage(uid), point)
+        explanation = explain_decision(storage.lineage(uid), point, stored=storage.lineage)
     _show_rows(explanation.rows())
     _save(draw(explanation), output or data / "figures" / f"{uid}-point-{point}.png")
 
 
-def _verify(documents: Any) -> None:
+def _verify(documents: Any, stored: Any) -> None:
     from agents.registry import build
     from curio_plans.replay import verify
 
     with console.status("replaying") as status:
-        verdict = verify(documents, build, lambda done, total: status.update(f"decision {done} of {total}"))
+        verdict = verify(
+            documents, build, lambda done, total: status.update(f"decision {done} of {total}"), stored=stored
+        )
     console.print(str(verdict), markup=False, highlight=False, style="green" if verdict.identical else "red")
     if not verdict.identical:
         raise typer.Exit(1)
 
 
-def _compare(documents: Any, agent: str | None, pairs: list[str], seed: int | None, path: Path) -> None:
+def _compare(documents: Any, stored: Any, agent: str | None, pairs: list[str], seed: int | None, path: Path) -> None:
     from agents.registry import build, configure, options
     from curio_plans.counterfactual import counterfactual, draw
     from curio_plans.replay import exploration
 
-    start = exploration(documents).start or {}
-    stored: Mapping[str, Any] = start["agent"]
-    name = agent if agent is not None else str(stored["agent"])
-    kept = {key: value for key, value in stored.items() if key in options(name)}
-    chosen = agent_options(name, int(stored.get("seed", 0)) if seed is None else seed, None, pairs)
+    start = exploration(documents, stored).start or {}
+    config: Mapping[str, Any] = start["agent"]
+    name = agent if agent is not None else str(config["agent"])
+    kept = {key: value for key, value in config.items() if key in options(name)}
+    chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs)
     with console.status("asking the other agent") as status:
         result = counterfactual(
             documents,
             build,
             configure(name, **{**kept, **chosen}),
             lambda done, total: status.update(f"the other agent: decision {done} of {total}"),
+            stored=stored,
         )
     _show_rows(result.rows())
     _save(draw(result), path)

@@ -100,6 +100,14 @@ def run(
     lookahead: Annotated[
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
+    learn_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An earlier run of the same data directory to learn from first: its uid, the beginning of it, or "
+            "latest; repeatable. The agent must be one that does.",
+            metavar="UID",
+        ),
+    ] = None,
     effects: Annotated[
         str | None,
         typer.Option(help="realistic: the twin drifts, wears, remembers and errs.", show_default="calm, only noise"),
@@ -173,6 +181,7 @@ def run(
             "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
             "quality": named_values("--quality", quality), "drift": named_values("--drift", drift) or None,
             "until": named_values("--until", [re.sub(r"\s+", "=", rule.strip()) for rule in until or []]) or None,
+            **_earlier_runs(learn_from or [], data, tiled, api_key),
         }  # fmt: skip
         if dry_run:
             _rehearse(afm, arguments)
@@ -210,6 +219,16 @@ def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) 
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
     return chosen | named_values("--option", pairs)
+
+
+def _earlier_runs(uids: list[str], data: Path, tiled: str | None, api_key: str | None) -> dict[str, Any]:
+    """Return the arguments of the plan that let it learn from stored runs."""
+    if not uids:
+        return {}
+    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+        full = [storage.resolve(uid) for uid in uids]
+        documents = {uid: storage.resumable(uid) for uid in full}
+    return {"learn_from": full, "stored": documents.__getitem__}
 
 
 def _measure(

@@ -40,11 +40,13 @@ def report(
     """
     from agents.registry import build
     from curio_plans.documents import History
+    from curio_plans.past import recall
     from curio_plans.report.figures import write_figures
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        history = History(storage.lineage(uid))
+        documents = storage.lineage(uid)
+        history = History(documents, recall(documents, storage.lineage))
     chosen = [name.strip() for name in only.split(",")] if only else []
     with console.status("analysing"):
         written, skipped = write_figures(history, build, output or data / "reports" / uid, chosen)

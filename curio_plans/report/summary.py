@@ -24,6 +24,10 @@ def summary(history: History) -> dict[str, str]:
         facts["agent"] = ", ".join(
             str(value) if key == "agent" else f"{key}={value}" for key, value in start["agent"].items()
         )
+        if start.get("learned_from"):
+            facts["learned from"] = ", ".join(
+                f"{run['uid'][:8]} ({run['observations']} spectra)" for run in start["learned_from"]
+            )
         facts["points"] = f"{len(history.observations)} measured of {start['points']} planned"
     if history.ending is not None:
         facts["ended"] = history.ending.reason

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
+from agents.base import BaseAgent
+from agents.protocols import Observation, Past, Suggestion
 from agents.registry import build
 from benchmarks.problems import open_problem
 from benchmarks.runner import Job, explore, load, parse_agent, run_job, run_jobs
@@ -39,6 +41,24 @@ def test_it_decides_exactly_as_a_run_of_the_plan(sample, agent, documents, engin
         mse = ((final.prediction - history.reference) ** 2).mean()
         assert outcome["pool_mse"][-1] == pytest.approx(mse)
         np.testing.assert_array_equal(outcome["map_predicted_error"], final.maps["predicted_error"])
+
+
+def test_an_agent_learns_from_earlier_runs_first():
+    class Follower(BaseAgent):
+        """Measures where an earlier run did."""
+
+        learns_from_past = True
+
+        def choose(self, n, context):
+            return [Suggestion(self._past[0].observations[len(self.measured)].index, "like")]
+
+    problem = open_problem(SMALL, 5)
+    seen = [
+        Observation(index, problem.pool.positions[index], problem.pool.positions[index], problem.spectra[index], 0.0)
+        for index in (7, 3, 11)
+    ]
+    outcome = explore(problem, Follower({}), 3, [Past("before", problem.pool, tuple(seen))])
+    assert outcome["chosen"].tolist() == [7, 3, 11]
 
 
 def test_errors_are_those_of_places_never_measured():

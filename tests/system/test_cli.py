@@ -140,6 +140,7 @@ def files(directory):
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
         (["-o", "filters=many"], "filters must be a whole number"),
         (["--sample", "nowhere.npz"], "nowhere.npz"),
+        (["--learn-from", "latest"], "no such directory"),
     ],
 )
 def test_bad_input_is_told_in_one_message_and_leaves_nothing(arguments, words, tmp_path):

@@ -155,6 +155,7 @@ def test_runs_of_the_queue_land_in_tiled(queue):
         ("curiosity", ["afm", "random", 0], {}, "Value 0 is out of range"),
         ("curiosity", ["afm", "random"], {"window": 1}, "Value 1 is out of range"),
         ("curiosity", ["afm", "random"], {"lookahead": 2}, "Value 2 is out of range"),
+        ("curiosity", ["afm", "random"], {"learn_from": "latest"}, "'str' instances are not allowed"),
         ("curiosity", ["afm", "random"], {"build": "x"}, "unexpected keyword argument 'build'"),
         ("curiosity", ["afm"], {}, "missing a required argument: 'agent'"),
         ("grid_spectroscopy", ["afm", 3, 0], {}, "Value 0 is out of range"),
@@ -176,6 +177,14 @@ def test_an_agent_refuses_another_agents_option_before_anything_moves(queue):
     queue.client.queue_clear()  # a plan that failed goes back into the queue
     assert result["exit_status"] == "failed"
     assert "the agent 'grid' has no option filters" in result["msg"]
+    assert result["run_uids"] == []
+
+
+def test_an_earlier_run_to_learn_from_is_looked_for_in_the_store_of_the_queue(queue):
+    queue.submit("curiosity", "afm", "random", learn_from=["nowhere"])
+    (result,) = queue.run()
+    queue.client.queue_clear()
+    assert "run nowhere cannot be learned from: there" in result["msg"]
     assert result["run_uids"] == []
 
 
