@@ -101,11 +101,14 @@ class BeliefMap:
         Score, predicted error … over the pool.
     prediction : (N, K) or None
         Predicted spectra, for an agent with a model.
+    estimate : Estimate or None
+        What the agent believed of its error; None where it cannot tell, or could not yet.
     """
 
     observations: int
     maps: Mapping[str, NDArray[np.float32]]
     prediction: NDArray[np.float32] | None
+    estimate: Estimate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +213,8 @@ class History:
         How each decision ended, in the same order; shorter where some have not ended.
     maps : list of BeliefMap
         In order.
+    estimate : Estimate or None
+        What the agent last believed of its error, with a decision or a map; None where it never told.
     rejected : list of Rejected
         Spectra that no agent saw, in order.
     drifts : list of DriftEstimate
@@ -231,6 +236,7 @@ class History:
         self.observation_uids: list[str] = []
         self.decisions: list[Decision] = []
         self.maps: list[BeliefMap] = []
+        self.estimate: Estimate | None = None
         self.rejected: list[Rejected] = []
         self.drifts: list[DriftEstimate] = []
         self.time = 0.0
@@ -359,8 +365,10 @@ class History:
             self.drifts.append(read_drift(data))
         elif stream == DECISION:
             self.decisions.append(read_decision(data, len(self.decisions)))
+            self.estimate = self.decisions[-1].estimate or self.estimate
         elif stream == MAP:
             self.maps.append(read_map(data))
+            self.estimate = self.maps[-1].estimate or self.estimate
         elif stream == ENDING:
             self.ending = read_ending(data)
         elif stream == REFERENCE:
@@ -439,21 +447,21 @@ def read_decision(data: Mapping[str, Any], number: int) -> Decision:
         losses=_prefixed(data, "agent_loss_"),
         map_mse=float(data["agent_map_mse"]),
         unmeasured_mse=float(data["agent_unmeasured_mse"]),
-        estimate=read_estimate(data),
+        estimate=read_estimate(data, DECISION),
     )
 
 
-def read_estimate(data: Mapping[str, Any]) -> Estimate | None:
-    """Return what the data of one event of the ``agent`` stream say of the agent's error; None if nothing."""
-    if math.isnan(data.get("agent_error", math.nan)):
+def read_estimate(data: Mapping[str, Any], stream: str) -> Estimate | None:
+    """Return what the data of one event of the stream ``agent`` or ``agent_map`` say of the agent's error, or None."""
+    if math.isnan(data.get(f"{stream}_error", math.nan)):
         return None
     return Estimate(
-        error=float(data["agent_error"]),
-        low=float(data["agent_error_low"]),
-        high=float(data["agent_error_high"]),
-        noise=float(data["agent_noise"]),
-        gain=float(data["agent_gain"]),
-        checks=int(data["agent_checks"]),
+        error=float(data[f"{stream}_error"]),
+        low=float(data[f"{stream}_error_low"]),
+        high=float(data[f"{stream}_error_high"]),
+        noise=float(data[f"{stream}_noise"]),
+        gain=float(data[f"{stream}_gain"]),
+        checks=int(data[f"{stream}_checks"]),
     )
 
 
@@ -475,6 +483,7 @@ def read_map(data: Mapping[str, Any]) -> BeliefMap:
         observations=int(data["agent_map_observations"]),
         maps={key: np.asarray(value, dtype=np.float32) for key, value in maps.items()},
         prediction=None if prediction is None else np.asarray(prediction, dtype=np.float32),
+        estimate=read_estimate(data, MAP),
     )
 
 

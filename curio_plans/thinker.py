@@ -171,7 +171,7 @@ class Thinker:
             **{f"loss_{name}": float(thought.report.losses.get(name, np.nan)) for name in self.agent.losses},
             "map_mse": thought.map_mse,
             "unmeasured_mse": thought.unmeasured_mse,
-            **(_columns(thought.estimate) if isinstance(self.agent, EstimatesError) else {}),
+            **_columns(self.agent, thought.estimate),
         }
         return _readings(self.name, values, thought.timestamp)
 
@@ -192,9 +192,8 @@ class Thinker:
             **{f"loss_{name}": number for name in self.agent.losses},
             "map_mse": number,
             "unmeasured_mse": number,
+            **{name: integer if isinstance(value, int) else number for name, value in _columns(self.agent).items()},
         }
-        if isinstance(self.agent, EstimatesError):
-            kinds |= {name: integer if isinstance(value, int) else number for name, value in _columns(None).items()}
         units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
         for name, (dtype, dtype_numpy) in kinds.items():
@@ -273,13 +272,14 @@ class Maps:
         return bool(report.maps) or report.prediction is not None
 
     def read(self) -> Readings:
-        """Return the maps, the predicted spectra and their errors."""
+        """Return the maps, the predicted spectra and their errors, and what the agent believes of these."""
         thought = self._thought
         values = {
             "observations": thought.observations,
             **self._arrays(thought.report),
             "mse": thought.map_mse,
             "unmeasured_mse": thought.unmeasured_mse,
+            **_columns(self.parent.agent, thought.estimate),
         }
         return _readings(self.name, values, thought.timestamp)
 
@@ -298,6 +298,10 @@ class Maps:
             **{name: key(name, "array", "<f4", array.shape) for name, array in arrays.items()},
             "mse": key("mse", "number", "<f8"),
             "unmeasured_mse": key("unmeasured_mse", "number", "<f8"),
+            **{
+                name: key(name, "integer", "<i8") if isinstance(value, int) else key(name, "number", "<f8")
+                for name, value in _columns(self.parent.agent).items()
+            },
         }
         return {f"{self.name}_{name}": value for name, value in keys.items()}
 
@@ -337,8 +341,10 @@ def map_errors(
     return float(mse.mean()), float(unmeasured.mean()) if unmeasured.size else float("nan")
 
 
-def _columns(estimate: Estimate | None) -> dict[str, float | int]:
-    """Return an estimate by data key; before the agent can tell, NaN and no checks."""
+def _columns(agent: Agent, estimate: Estimate | None = None) -> dict[str, float | int]:
+    """Return the estimate of an agent by data key: NaN and no checks before it can tell, nothing if it never can."""
+    if not isinstance(agent, EstimatesError):
+        return {}
     nan = float("nan")
     known = estimate or Estimate(error=nan, low=nan, high=nan, noise=nan, gain=nan, checks=0)
     return {

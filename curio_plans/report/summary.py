@@ -31,8 +31,8 @@ def summary(history: History) -> dict[str, str]:
         facts["points"] = f"{len(history.observations)} measured of {start['points']} planned"
     if history.ending is not None:
         facts["ended"] = history.ending.reason
-    if history.decisions and (estimate := history.decisions[-1].estimate) is not None:
-        facts["error"] = f"estimated {estimate} at the last decision, of which noise {estimate.noise:.3g}"
+    if (estimate := history.estimate) is not None:
+        facts["error"] = f"last estimated {estimate}, of which noise {estimate.noise:.3g}"
     if history.pool is not None:
         rows, columns = history.pool.grid
         facts["pool"] = f"{len(history.pool)} candidates ({rows} × {columns}), window {start['pool']['window']} px"

@@ -49,6 +49,17 @@ class Averaging(BaseAgent):
         return Estimate(error, 0.9 * error, 1.1 * error, 0.5 * error, error / checks, checks)
 
 
+class Heir(Averaging):
+    """Begins where the last point of an earlier run was."""
+
+    learns_from_past = True
+
+    def choose(self, n, context):
+        if self._past and len(self.measured) == 0:
+            return [Suggestion(self._past[-1].observations[-1].index, "inherited")]
+        return super().choose(n, context)
+
+
 def build(config):
     return Averaging({"agent": "averaging", "seed": 0, **config})
 
@@ -145,6 +156,9 @@ def test_an_agent_that_knows_enough_ends_the_run_and_documents_say_so():
     assert documents[-1][1]["exit_status"] == "success"
     assert documents[-1][1]["reason"] == history.ending.reason
     assert history.maps[-1].observations == len(history.observations), "the last maps rest on everything"
+    assert history.estimate == history.maps[-1].estimate != history.decisions[-1].estimate
+    assert history.maps[-1].estimate.high == history.ending.value
+    assert f"last estimated {history.maps[-1].estimate}" in summary(history)["error"]
     assert streams(documents).count("ending") == 1
     assert summary(history)["ended"] == history.ending.reason
     assert verify(documents, build).identical
@@ -165,7 +179,9 @@ def test_what_the_agent_believes_of_its_error_is_in_each_decision_and_only_where
     (keys,) = [doc["data_keys"] for name, doc in documents if name == "descriptor" and doc["name"] == "agent"]
     assert keys["agent_checks"]["dtype"] == "integer"
     assert {f"agent_{name}" for name in ("error", "error_low", "error_high", "noise", "gain", "checks")} <= set(keys)
-    assert not any("agent_error" in doc.get("data", {}) for _, doc in explored(4, build=wanderer))
+    assert not any(
+        {"agent_error", "agent_map_error"} & set(doc.get("data", {})) for _, doc in explored(4, build=wanderer)
+    )
 
 
 def test_no_point_is_begun_that_would_end_too_late():
@@ -245,6 +261,25 @@ def test_a_run_that_ended_by_a_rule_is_complete():
     documents = explored(12, until={"loops": 4})
     with pytest.raises(ResumeError, match=r"was completed \(until loops 4: 4 taken\); there is nothing to resume"):
         run(resume_plan, "the run", build=build, stored=lambda uid: documents)
+
+
+def test_a_run_that_learned_from_an_earlier_one_ends_by_a_rule_and_is_replayed():
+    def heir(config):
+        return Heir({"agent": "heir", "seed": 0, **config})
+
+    yesterday = explored(5)
+    known = {yesterday[0][1]["uid"]: yesterday}
+    options = {"build": heir, "stored": known.__getitem__}
+    documents = explored(30, learn_from=[*known], until={"error": 0.25}, **options)
+    history = History(documents)
+    assert history.decisions[0].candidate == History(yesterday).observations[-1].index
+    assert history.ending.rule == "error"
+    assert history.ending.records == len(history.observations) + 2, "the earlier run, the pool and every point"
+    assert history.ending.value == history.estimate.high <= 0.25
+    assert verify(documents, heir, stored=known.__getitem__).identical
+    known["today"] = documents
+    with pytest.raises(ResumeError, match=r"was completed \(until error 0\.25: estimated .*nothing to resume"):
+        run(resume_plan, "today", **options)
 
 
 def test_what_lay_between_a_run_and_one_that_resumes_it_is_not_counted():
