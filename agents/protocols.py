@@ -201,6 +201,10 @@ class Estimate:
     gain: float
     checks: int
 
+    def __str__(self) -> str:
+        """Return the error with its interval."""
+        return f"{self.error:.3g} ({self.low:.3g} … {self.high:.3g})"
+
 
 @runtime_checkable
 class Agent(Protocol):

@@ -191,7 +191,7 @@ class _Walk:
         assert history.pool is not None  # noqa: S101  else exploration() raises
         self.agent, self.chosen, self.wishes = agent, list[int](), list[int]()
         self._pool, self._truth, self._counts, self._budget = history.pool, truth, counts, history.budget
-        self._known = _known(truth)
+        self._known, self._axis = _known(truth), history.observations[0].axis
         self._errors: list[float] = []
         self.label = _label(agent.config)
         begin = 0
@@ -209,7 +209,7 @@ class _Walk:
         self.wishes.append(wish.index)
         self.chosen.append(index)
         place = self._pool.positions[index]
-        self.agent.ingest(Observation(index, place, place, self._truth[index], float(number)))
+        self.agent.ingest(Observation(index, place, place, self._truth[index], float(number), self._axis))
         if number + 1 in self._counts:
             prediction = self.agent.report(Context(self._budget)).prediction
             self._errors.append(np.nan if prediction is None else _mse(prediction, self._truth, self.chosen))

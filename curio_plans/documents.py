@@ -3,6 +3,7 @@
 That the live agent sees the world only through :class:`History` is what makes a replay evidence.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.pool import make_pool
-from agents.protocols import Answer, Context, Exclusion, Observation, Past, Pool, Record
+from agents.protocols import Answer, Context, Estimate, Exclusion, Observation, Past, Pool, Record
 from curio_plans.metadata import check_format
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
-REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION = (
-    "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation",
+REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION, ENDING = (
+    "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation", "ending",
 )  # fmt: skip
 """The streams of a run; those of the second line only where something rare happened."""
 
@@ -68,6 +69,8 @@ class Decision:
     map_mse, unmeasured_mse : float
         Mean squared error of the predicted spectra over the pool and over its unmeasured part, where the truth is
         known; else NaN.
+    estimate : Estimate or None
+        What the agent believed of its error; None where it cannot tell, or could not yet.
     """
 
     number: int
@@ -83,6 +86,7 @@ class Decision:
     losses: Mapping[str, float]
     map_mse: float
     unmeasured_mse: float
+    estimate: Estimate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +101,14 @@ class BeliefMap:
         Score, predicted error … over the pool.
     prediction : (N, K) or None
         Predicted spectra, for an agent with a model.
+    estimate : Estimate or None
+        What the agent believed of its error; None where it cannot tell, or could not yet.
     """
 
     observations: int
     maps: Mapping[str, NDArray[np.float32]]
     prediction: NDArray[np.float32] | None
+    estimate: Estimate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +152,28 @@ class DriftEstimate:
     accepted: bool
 
 
+@dataclass(frozen=True)
+class Ending:
+    """Why a run ended before its last point: an event of the ``ending`` stream.
+
+    Attributes
+    ----------
+    rule : str
+        ``"error"``, ``"gain"``, ``"minutes"`` or ``"loops"``; see :class:`curio_plans.until.StoppingRule`.
+    reason : str
+        The same for people, limit and value included.
+    value : float
+        What was compared with the limit.
+    records : int
+        How many records that rests on.
+    """
+
+    rule: str
+    reason: str
+    value: float
+    records: int
+
+
 class History:
     """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
 
@@ -169,6 +198,11 @@ class History:
         What an agent ingests, in order; first the earlier runs that it learns from.
     time : float
         The latest instrument time in s that an event of this run told.
+    spans : list of (first, last)
+        The first and the last instrument time in s that events told, of the run and of each that it resumes; of two
+        with a clock that went on, as that of a simulated instrument that was rebuilt, together.
+    loops : int
+        How many spectra were begun: rejected ones, escalations, and what a pause interrupted included.
     observations : list of Observation
         In the order in which they were measured.
     observation_uids : list of str
@@ -179,10 +213,14 @@ class History:
         How each decision ended, in the same order; shorter where some have not ended.
     maps : list of BeliefMap
         In order.
+    estimate : Estimate or None
+        What the agent last believed of its error, with a decision or a map; None where it never told.
     rejected : list of Rejected
         Spectra that no agent saw, in order.
     drifts : list of DriftEstimate
         In order.
+    ending : Ending or None
+        Why the run ended before its last point, where a rule has ended it.
     reference : (N, K) float64 or None
         The true spectra over the pool, where they are known.
     """
@@ -198,11 +236,16 @@ class History:
         self.observation_uids: list[str] = []
         self.decisions: list[Decision] = []
         self.maps: list[BeliefMap] = []
+        self.estimate: Estimate | None = None
         self.rejected: list[Rejected] = []
         self.drifts: list[DriftEstimate] = []
         self.time = 0.0
+        self.spans: list[tuple[float, float]] = []
+        self.loops = 0
+        self.ending: Ending | None = None
         self.reference: NDArray[np.float64] | None = None
         self.outcomes: list[Observation | Exclusion] = []
+        self._clock_went_on = False
         self._ended = [0] * len(self.past)  # for each record, how many decisions had ended with it
         self._descriptors: dict[str, Mapping[str, Any]] = {}
         self._seen: set[tuple[str, int]] = set()
@@ -220,6 +263,7 @@ class History:
         if name == "start":
             check_format(doc)
             self.start, self.stop = doc, None
+            self._clock_went_on = bool(self.spans) and bool(doc.get("rebuilt"))
         elif name == "stop":
             self.stop = doc
         elif name == "descriptor":
@@ -294,8 +338,12 @@ class History:
         stream, data = self.stream(doc), doc["data"]
         if stream == IMAGE:
             self._image(data)
-        elif stream in (POINT, REJECTED):
-            self.time = max(self.time, float(data[f"{self.microscope}_spectrometer_time"]))
+        elif stream == REJECTED_IMAGE:
+            self._tell_time(data[f"{self.microscope}_imager_time"])
+        elif stream in (POINT, REJECTED, ESCALATION):
+            # A step of somebody else, or an earlier version, may tell less.
+            self._tell_time(data.get(f"{self.microscope}_spectrometer_time", self.time))
+            self.loops += int(data.get(f"{self.microscope}_spectrometer_starts", 1))
         if stream == POINT and CANDIDATE in data:
             observation = read_observation(data, self.microscope, self.configuration[stream])
             self.observations.append(observation)
@@ -317,8 +365,12 @@ class History:
             self.drifts.append(read_drift(data))
         elif stream == DECISION:
             self.decisions.append(read_decision(data, len(self.decisions)))
+            self.estimate = self.decisions[-1].estimate or self.estimate
         elif stream == MAP:
             self.maps.append(read_map(data))
+            self.estimate = self.maps[-1].estimate or self.estimate
+        elif stream == ENDING:
+            self.ending = read_ending(data)
         elif stream == REFERENCE:
             self.reference = np.asarray(data[f"{self.microscope}_reference_spectra"], dtype=np.float64)
 
@@ -333,7 +385,7 @@ class History:
             time=float(data[f"{imager}_time"]),
         )
         self.images.append(image)
-        self.time = max(self.time, image.time)
+        self._tell_time(image.time)
         recipe = self._start().get("pool")
         if recipe is None or self.pool is not None:
             return
@@ -347,6 +399,13 @@ class History:
             stride=recipe["stride"],
         )
         self._append(self.pool)
+
+    def _tell_time(self, told: Any) -> None:
+        time = float(told)
+        self.time = max(self.time, time)
+        first = self.spans.pop()[0] if self._clock_went_on else time
+        self.spans.append((first, time))
+        self._clock_went_on = True
 
     def _append(self, record: Record) -> None:
         self.records.append(record)
@@ -388,6 +447,31 @@ def read_decision(data: Mapping[str, Any], number: int) -> Decision:
         losses=_prefixed(data, "agent_loss_"),
         map_mse=float(data["agent_map_mse"]),
         unmeasured_mse=float(data["agent_unmeasured_mse"]),
+        estimate=read_estimate(data, DECISION),
+    )
+
+
+def read_estimate(data: Mapping[str, Any], stream: str) -> Estimate | None:
+    """Return what the data of one event of the stream ``agent`` or ``agent_map`` say of the agent's error, or None."""
+    if math.isnan(data.get(f"{stream}_error", math.nan)):
+        return None
+    return Estimate(
+        error=float(data[f"{stream}_error"]),
+        low=float(data[f"{stream}_error_low"]),
+        high=float(data[f"{stream}_error_high"]),
+        noise=float(data[f"{stream}_noise"]),
+        gain=float(data[f"{stream}_gain"]),
+        checks=int(data[f"{stream}_checks"]),
+    )
+
+
+def read_ending(data: Mapping[str, Any]) -> Ending:
+    """Return what is in the data of one event of the ``ending`` stream."""
+    return Ending(
+        rule=str(data["ending_rule"]),
+        reason=str(data["ending_reason"]),
+        value=float(data["ending_value"]),
+        records=int(data["ending_records"]),
     )
 
 
@@ -399,6 +483,7 @@ def read_map(data: Mapping[str, Any]) -> BeliefMap:
         observations=int(data["agent_map_observations"]),
         maps={key: np.asarray(value, dtype=np.float32) for key, value in maps.items()},
         prediction=None if prediction is None else np.asarray(prediction, dtype=np.float32),
+        estimate=read_estimate(data, MAP),
     )
 
 

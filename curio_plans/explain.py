@@ -103,10 +103,14 @@ class Explanation:
             rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates on that map of the score"))
         rows.append(("known then", f"{known}, {excluded} candidates excluded" if excluded else known))
         rows += [(f"  loss {name}", _number(value)) for name, value in decision.losses.items()]
+        if (estimate := decision.estimate) is not None:
+            rows.append(("error", f"estimated {estimate}, of which noise {estimate.noise:.3g}"))
         near = f"{self.nearest:.1f} nm to the nearest place measured before"
         rows.append(("distance", "the first place" if np.isnan(self.nearest) else near))
         rows += [(f"attempt {number}", f"rejected: {why}") for number, why in enumerate(self.attempts, start=1)]
         rows += [("outcome", self._outcome()), ("thinking", f"{decision.think_time:.2f} s")]
+        if self.history.ending is not None and decision is self.history.decisions[-1]:
+            rows.append(("then", f"the run ended: {self.history.ending.reason}"))
         return rows
 
     def __str__(self) -> str:

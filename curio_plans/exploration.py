@@ -9,7 +9,7 @@ from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
 from curio_plans import stubs
-from curio_plans.documents import EXCLUSION, REFERENCE, History
+from curio_plans.documents import ENDING, EXCLUSION, REFERENCE, Ending, History
 from curio_plans.drift import Drift
 from curio_plans.escalation import Escalation
 from curio_plans.microscope import Microscope
@@ -18,6 +18,7 @@ from curio_plans.quality import Quality
 from curio_plans.resume import Earlier
 from curio_plans.stubs import Ask, Place
 from curio_plans.thinker import Thinker
+from curio_plans.until import Stopping, ending_note
 
 Measure = Callable[..., MsgGenerator[str]]
 """A step hook with the signature of :func:`curio_plans.stubs.take_spectrum`."""
@@ -51,6 +52,8 @@ class Exploration:
     lookahead, map_every : int
     think_timeout : float or None
         Seconds.
+    stopping : Stopping or None
+        Ends the run before its last point.
     earlier : Earlier or None
         The run that this one resumes; the thinker has its documents already.
     target : Target
@@ -68,6 +71,7 @@ class Exploration:
     lookahead: int
     map_every: int
     think_timeout: float | None
+    stopping: Stopping | None = None
     earlier: Earlier | None = None
     target: Target = field(default_factory=Target)
     _mapped: int = 0
@@ -90,7 +94,7 @@ class Exploration:
         return self.thinker.history
 
     def run(self, points: int) -> MsgGenerator[None]:
-        """Take the image, then decide and measure `points` times; or go on where an earlier run stopped."""
+        """Take the image, then decide and measure `points` times at most; or go on where an earlier run stopped."""
         if not self.history.images:
             yield from stubs.take_image(self.afm, self.quality.retries)
             yield from bps.checkpoint()
@@ -101,6 +105,8 @@ class Exploration:
         for number in range(self._first, points):
             yield from bps.checkpoint()
             choice = yield from self.decide(number)
+            if choice is None:
+                break
             yield from self.follow_drift()
             if self.lookahead and number + 1 < points:
                 yield from stubs.look_ahead(self.thinker, number + 1)
@@ -108,18 +114,26 @@ class Exploration:
         yield from bps.checkpoint()
         yield from stubs.record_maps(self.thinker, latest=True)
 
-    def decide(self, number: int) -> MsgGenerator[Choice]:
-        """Let the agent decide, and record now and then what it believes."""
+    def decide(self, number: int) -> MsgGenerator[Choice | None]:
+        """Let the agent decide, and record now and then what it believes. Nothing where a rule ends the run here."""
         if number < self._decided:
             decision = self.history.decisions[number]  # the earlier run did not come to measure there
             return Choice(decision.candidate, decision.position)
+        if self.history.ending is not None:  # the earlier run came to its end
+            return None
+        image_due = self.drift is not None and self.drift.due(self._since_image)
+        if self.stopping is not None and (spent := self.stopping.spent(image_due=image_due)):
+            return (yield from self.end(spent))
         # The first thought takes in everything that earlier runs measured.
         timeout = None if self.history.past and number == 0 else self.think_timeout
         if self.earlier is not None and number == self._decided:
             timeout = None  # this thought takes in everything that the earlier run measured
             if self.lookahead and number == self._first:
                 yield from stubs.look_ahead(self.thinker, number, records=self.earlier.looked_ahead())
-        reading = yield from stubs.decide(self.thinker, number, ask=self.ask, timeout=timeout)
+        yield from stubs.think(self.thinker, number, ask=self.ask, timeout=timeout)
+        if self.stopping is not None and (satisfied := self.stopping.satisfied()):
+            return (yield from self.end(satisfied))
+        reading = yield from stubs.record([self.thinker], self.thinker.name)
         observed = len(self.history.observations)
         if self.map_every and observed >= self._mapped + self.map_every:
             self._mapped = observed
@@ -157,15 +171,25 @@ class Exploration:
         except ValueError as error:  # ophyd's LimitError is one
             yield from self.exclude([choice.candidate], f"out of reach after drifting: {error}", decided=True)
             return
+        quality = self.quality if self.stopping is None else self.stopping.afford(self.quality, len(rejected))
         reason = yield from stubs.take_good_spectrum(
-            self.afm, place, [self.target], quality=self.quality, measure=self.measure, rejected=rejected
+            self.afm, place, [self.target], quality=quality, measure=self.measure, rejected=rejected
         )
         yield from bps.checkpoint()
         if reason:
             yield from self.exclude([choice.candidate], reason, decided=True)
-        elif self.escalation is not None and self.escalation.due(choice.candidate):
+        elif (
+            self.escalation is not None
+            and (self.stopping is None or self.stopping.loops_left)
+            and self.escalation.due(choice.candidate)
+        ):
             yield from self.escalation.take(self.afm, choice.candidate, place, [self.target])
             yield from bps.checkpoint()
+
+    def end(self, ending: Ending) -> MsgGenerator[None]:
+        """Record why no further point is measured: an event of the stream ``ending``."""
+        yield from stubs.record([ending_note(ending)], ENDING)
+        yield from bps.checkpoint()
 
     def exclude(
         self, candidates: Sequence[int] | NDArray[np.int64], reason: str, *, decided: bool = False

@@ -7,11 +7,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from curio_plans.documents import DECISION, DRIFT, ESCALATION, EXCLUSION, POINT, REFERENCE, REJECTED, History
+from curio_plans.documents import DECISION, DRIFT, ENDING, ESCALATION, EXCLUSION, POINT, REFERENCE, REJECTED, History
 from curio_plans.status import FutureStatus
 
 _HEADER = (
-    f"{'point':>6}  {'phase':<8} {'x / nm':>8} {'y / nm':>8} {'score':>8} {'height':>9} {'NMSE':>6} {'thought':>8}"
+    f"{'point':>6}  {'phase':<8} {'x / nm':>8} {'y / nm':>8} {'score':>8} {'height':>9} {'NMSE':>6} {'error':>6} "
+    f"{'thought':>8}"
 )
 
 
@@ -92,6 +93,8 @@ class LiveView:
                 self._tell_drift()
             elif stream == ESCALATION:
                 self._say("a closer look: the error stays high here")
+            elif stream == ENDING:
+                self._say(f"the run ends: {doc['data']['ending_reason']}")
 
     def waiting(self, statuses: Iterable[Any] | None) -> None:
         """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
@@ -136,9 +139,10 @@ class LiveView:
         observation, decision = history.observations[-1], history.decisions[number - 1]
         x, y = observation.position
         nmse = decision.map_mse / self._floor if self._floor > 0 else float("nan")
+        error = float("nan") if decision.estimate is None else decision.estimate.error
         row = (
             f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "
-            f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} "
+            f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} {_number(error, '6.3f')} "
             f"{decision.think_time:>6.2f} s"
         )
         self.console.print(row, highlight=False)

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import FailedStatus, MsgGenerator, plan
+from bluesky.utils import FailedStatus, Msg, MsgGenerator, plan
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from agents.pool import automatic_stride, candidate_positions
-from agents.protocols import Agent, Config, Past
+from agents.protocols import Agent, Config, EstimatesError, Past
 from curio_plans import stubs
 from curio_plans.documents import IMAGE, POINT, Stored
 from curio_plans.drift import Drift, DriftCorrection
@@ -26,6 +26,7 @@ from curio_plans.resume import Earlier, ResumeError, is_fresh
 from curio_plans.resume import rebuild as rebuild_instrument
 from curio_plans.stubs import Ask
 from curio_plans.thinker import Thinker
+from curio_plans.until import Stopping, StoppingRule
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -159,6 +160,7 @@ def curiosity(
     map_every: int = 10,
     quality: Mapping[str, Any] | None = None,
     drift: Mapping[str, Any] | None = None,
+    until: Mapping[str, Any] | None = None,
     think_timeout: float | None = None,
     measure: Measure | None = None,
     ask: Ask | None = None,
@@ -179,7 +181,7 @@ def curiosity(
     agent : dict
         The agent's config, ``{"agent": name, **options}``; it goes into the start document.
     points : int
-        Spectra in total, initial ones included.
+        Spectra in total, initial ones included; with `until` at most.
     build : callable
         Makes the agent from its config. A plan never knows a concrete agent.
     window : int
@@ -200,6 +202,9 @@ def curiosity(
     drift : dict, optional
         When to image again and correct the drift, e.g. ``{"every_points": 10}``; see
         :class:`curio_plans.drift.DriftCorrection`. By default never.
+    until : dict, optional
+        When to end before the last point, e.g. ``{"error": 0.3, "minutes": 120}``; see
+        :class:`curio_plans.until.StoppingRule`. By default never.
     think_timeout : float, optional
         Seconds for one decision, after which the run ends; not for the first one of a run that learns from earlier
         ones or resumes one.
@@ -235,8 +240,8 @@ def curiosity(
     ------
     ValueError
         If a number is out of range, the window does not fit the image, a channel is unknown, the pool has fewer
-        candidates than `points`, one of them is outside the limits of the scanner, the agent cannot learn from an
-        earlier run, or the run cannot be resumed – before anything moves.
+        candidates than `points`, one of them is outside the limits of the scanner, the agent cannot tell what `until`
+        asks of it or learn from an earlier run, or the run cannot be resumed – before anything moves.
     """
     _check_at_least(points=(points, 1), map_every=(map_every, 0))
     if lookahead not in (0, 1):
@@ -264,6 +269,12 @@ def curiosity(
     correction = None if drift is None else _settings(DriftCorrection, drift, "drift")
     if correction is not None and correction.channel not in (None, *names):
         raise ValueError(f"expected a drift channel among {names}, got {correction.channel!r}")
+    stopping = None if until is None else _settings(StoppingRule, until, "until")
+    if stopping is not None and stopping.asks_agent and not isinstance(probe, EstimatesError):
+        raise ValueError(
+            f"until: error and gain need an agent that estimates its own error, and {config.get('agent')!r} does not; "
+            "choose another agent, or end by minutes or loops"
+        )
     rule = _settings(EscalationRule, escalate_when or {}, "escalate_when")
     quantity, axis = afm.spectrometer.quantity.get(), afm.spectrometer.axis.get()
     past = look_back(learn_from or (), stored, channels=chosen, window=window, quantity=quantity, axis=axis)
@@ -272,8 +283,9 @@ def curiosity(
     arguments = {
         "agent": dict(agent), "points": points, "window": window, "stride": stride, "channels": chosen,
         "lookahead": lookahead, "map_every": map_every, "quality": control.model_dump(),
-        "drift": correction and correction.model_dump(), "think_timeout": think_timeout,
-        "escalate_when": rule.model_dump() if escalate else None, "learn_from": [run.uid for run in past] or None,
+        "drift": correction and correction.model_dump(), "until": stopping and stopping.model_dump(),
+        "think_timeout": think_timeout, "escalate_when": rule.model_dump() if escalate else None,
+        "learn_from": [run.uid for run in past] or None,
     }  # fmt: skip
     earlier = None if resume is None else _earlier(resume, stored, {**arguments, "agent": dict(config)}, past, afm)
     again = earlier is not None and (is_fresh(afm) if rebuild is None else rebuild)
@@ -309,6 +321,9 @@ def curiosity(
         lookahead=lookahead,
         map_every=map_every,
         think_timeout=think_timeout,
+        stopping=None
+        if stopping is None
+        else Stopping(stopping, thinker, afm, _step(measure), [corner.place for corner in corners]),
         earlier=earlier,
     )
 
@@ -317,7 +332,10 @@ def curiosity(
             yield from rebuild_instrument(afm, earlier.documents)
         yield from exploration.run(points)
 
-    staged = bpp.stage_wrapper(_run(afm, inner, metadata), [thinker])
+    def reason() -> str:
+        return "" if thinker.history.ending is None else thinker.history.ending.reason
+
+    staged = bpp.stage_wrapper(_run(afm, inner, metadata, reason), [thinker])
     return (yield from bpp.subs_wrapper(staged, thinker))
 
 
@@ -367,8 +385,21 @@ def resume(
     )  # fmt: skip
 
 
-def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict[str, Any]) -> MsgGenerator[str]:
-    """Stage the microscope, open a run around `inner`, withdraw at the end of it, return its uid."""
+def _run(
+    afm: Microscope,
+    inner: Callable[[], MsgGenerator[Any]],
+    metadata: dict[str, Any],
+    reason: Callable[[], str] = lambda: "",
+) -> MsgGenerator[str]:
+    """Stage the microscope, open a run around `inner`, withdraw at the end of it, return its uid.
+
+    The stop document has the `reason` unless something failed.
+    """
+
+    def explain(message: Msg) -> Msg:
+        if message.command != "close_run" or message.kwargs["reason"]:
+            return message
+        return message._replace(kwargs={**message.kwargs, "reason": reason()})
 
     @bpp.stage_decorator([afm])
     @bpp.run_decorator(md=metadata)
@@ -380,7 +411,7 @@ def _run(afm: Microscope, inner: Callable[[], MsgGenerator[Any]], metadata: dict
             # What the device said belongs into the stop document, not that some status failed.
             raise failure.__cause__ or failure from None
 
-    return (yield from run())
+    return (yield from bpp.msg_mutator(run(), explain))
 
 
 def _spectra(

@@ -1,5 +1,6 @@
 """A plan without an instrument: every step and how long it takes, before anything moves."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,14 @@ class Step:
     text: str
 
 
-def rehearse(plan: Iterable[Any], afm: Microscope, durations: Durations | None = None) -> list[Step]:
+def rehearse(
+    plan: Iterable[Any],
+    afm: Microscope,
+    durations: Durations | None = None,
+    *,
+    loops: float = math.inf,
+    seconds: float = math.inf,
+) -> list[Step]:
     """Go through a plan as a simulator does, and return its steps.
 
     Nothing is read, so an agent decides nothing: the plan goes through the corners of the pool, which makes the ways as
@@ -53,8 +61,16 @@ def rehearse(plan: Iterable[Any], afm: Microscope, durations: Durations | None =
         Its signals tell velocity, settling time, line rate, waveform and dwell time.
     durations : Durations, optional
         What they do not tell.
+    loops, seconds : float
+        The plan ends, as it does by itself where it measures, before a point with which there would be more spectra or
+        that would end later.
     """
-    return _Rehearsal(afm, durations or Durations()).perform(plan)
+    return _Rehearsal(afm, durations or Durations()).perform(plan, loops, seconds)
+
+
+def duration(plan: Iterable[Any], afm: Microscope) -> float:
+    """Return how many seconds a plan takes, beginning where the microscope stands now; see :func:`rehearse`."""
+    return sum(step.duration for step in rehearse(plan, afm))
 
 
 class _Rehearsal:
@@ -65,7 +81,8 @@ class _Rehearsal:
         self._steps: list[Step] = []
         self._now = 0.0
 
-    def perform(self, plan: Iterable[Any]) -> list[Step]:
+    def perform(self, plan: Iterable[Any], loops: float, seconds: float) -> list[Step]:
+        spectra = done = 0
         for message in plan:
             if message.command == "set" and message.obj is self._afm.scanner:
                 self._move(np.asarray(message.args[0], dtype=float))
@@ -74,10 +91,18 @@ class _Rehearsal:
             elif message.command == "trigger" and message.obj is self._afm.imager:
                 ny, nx = (int(number) for number in self._afm.imager.pixels.get())
                 self._step(ny / float(self._afm.imager.line_rate.get()), f"image of {ny}×{nx} px")
+                done = done if spectra else len(self._steps)  # a later image comes before a point, and goes with it
             elif message.command == "trigger" and message.obj is self._afm.spectrometer:
                 steps, dwell = len(self._afm.spectrometer.axis.get()), float(self._afm.spectrometer.dwell.get())
                 waveform = self._durations.pulses * steps * dwell
                 self._step(waveform + self._durations.spectrum, f"spectrum of {steps} steps")
+                spectra += 1
+                if spectra > loops or self._now > seconds:
+                    self._now = self._steps[done].start
+                    del self._steps[done:]
+                    self._touch(engage=False)
+                    break
+                done = len(self._steps)
         return self._steps
 
     def _move(self, target: np.ndarray[Any, Any]) -> None:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.protocols import Agent, Config, Context, Question, RecordError, Suggestion
+from agents.protocols import Agent, Config, Context, Estimate, EstimatesError, Question, RecordError, Suggestion
 from curio_plans.documents import Decision, DocumentError, History, Stored
 from curio_plans.metadata import versions
 from curio_plans.past import check_past, recall
+from curio_plans.until import StoppingRule
 
 
 class ReplayError(ValueError):
@@ -22,7 +23,7 @@ class Difference:
     Attributes
     ----------
     number : int
-        The decision, 0 for the first of the run.
+        The decision, 0 for the first of the run; their number where the agent would not have ended the run there.
     stored, replayed : str
         What each says.
     """
@@ -69,7 +70,7 @@ class Verdict:
             return summary
         lines = [
             summary,
-            f"first difference at decision {self.first.number + 1} of {self.initial + self.chosen}",
+            f"first difference at {self._where(self.first.number)}",
             f"  stored:   {self.first.stored}",
             f"  replayed: {self.first.replayed}",
         ]
@@ -82,6 +83,10 @@ class Verdict:
                 "laws, or documents that were changed after the run"
             )
         return "\n".join(lines)
+
+    def _where(self, number: int) -> str:
+        total = self.initial + self.chosen
+        return "the end of the run" if number == total else f"decision {number + 1} of {total}"
 
 
 def verify(
@@ -133,12 +138,16 @@ def verify(
                 failure = f"the agent refuses a stored observation: {error}"
         ingested = max(ingested, upto)
         replayed = failure or _ask(agent, history.context(decision.records, decision.number))
-        problem = _compare(decision, replayed, history, uids=uids)
+        estimate = _estimate(agent) if decision.estimate is not None and not failure else None
+        problem = _compare(decision, replayed, estimate, history, uids=uids)
         if problem is not None:
             differences.append(problem)
             different.add(decision.number)
         if progress is not None:
             progress(decision.number + 1, total)
+
+    if not failure and (problem := _compare_ending(agent, history, ingested)) is not None:
+        differences.append(problem)
 
     initial = [decision.number for decision in history.decisions if decision.phase == "initial"]
     return Verdict(
@@ -193,11 +202,17 @@ def _ask(agent: Agent, context: Context) -> Suggestion | str:
     return suggestions[0]
 
 
-def _compare(stored: Decision, replayed: Suggestion | str, history: History, *, uids: bool) -> Difference | None:
-    said = _say(stored.candidate, stored.phase, stored.score, stored.parts)
+def _estimate(agent: Agent) -> Estimate | None:
+    return agent.estimate() if isinstance(agent, EstimatesError) else None
+
+
+def _compare(
+    stored: Decision, replayed: Suggestion | str, estimate: Estimate | None, history: History, *, uids: bool
+) -> Difference | None:
+    said = _say(stored.candidate, stored.phase, stored.score, stored.parts, stored.estimate)
     if isinstance(replayed, str):
         return Difference(stored.number, said, replayed)
-    again = _say(replayed.index, replayed.phase, replayed.score, replayed.parts)
+    again = _say(replayed.index, replayed.phase, replayed.score, replayed.parts, estimate)
     if said != again:
         return Difference(stored.number, said, again)
     last = history.observation_uids[stored.observations - 1] if stored.observations else ""
@@ -213,8 +228,25 @@ def _compare(stored: Decision, replayed: Suggestion | str, history: History, *, 
     return None
 
 
-def _say(candidate: int, phase: str, score: float, parts: Mapping[str, float]) -> str:
+def _compare_ending(agent: Agent, history: History, ingested: int) -> Difference | None:
+    """Tell whether the agent would have ended the run as it says, where that was the agent's doing."""
+    stored, start = history.ending, history.start
+    if stored is None or start is None or stored.rule not in ("error", "gain"):
+        return None
+    number, said = len(history.decisions), repr(stored)
+    try:
+        agent.ingest(*history.records[ingested : stored.records])
+    except RecordError as error:
+        return Difference(number, said, f"the agent refuses a stored observation: {error}")
+    rule, estimate = StoppingRule(**start["plan_args"]["until"]), _estimate(agent)
+    replayed = rule.satisfied(stored.records, estimate)
+    if replayed == stored:
+        return None
+    return Difference(number, said, f"it goes on, with {estimate!r}" if replayed is None else repr(replayed))
+
+
+def _say(candidate: int, phase: str, score: float, parts: Mapping[str, float], estimate: Estimate | None = None) -> str:
     """Describe a decision; repr() of a float tells every bit."""
-    numbers = {"score": score, **parts}
+    numbers = {"score": score, **parts, **({} if estimate is None else asdict(estimate))}
     told = ", ".join(f"{name} {value!r}" for name, value in numbers.items() if not math.isnan(value))
     return f"candidate {candidate} ({phase}{', ' + told if told else ''})"

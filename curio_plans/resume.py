@@ -71,7 +71,8 @@ class Earlier:
             plan = "no plan at all" if start is None else f"the plan {start.get('plan_name')!r}"
             raise ResumeError(f"only runs of the plan curiosity can be resumed, this is one of {plan}; start a new run")
         if history.stop is not None and history.stop["exit_status"] == "success":
-            raise ResumeError(f"run {start['uid']} was completed; there is nothing to resume")
+            why = f" ({history.ending.reason})" if history.ending is not None else ""
+            raise ResumeError(f"run {start['uid']} was completed{why}; there is nothing to resume")
         return cls(documents, history)
 
     @property

@@ -55,6 +55,8 @@ class RunInfo:
         Spectra measured so far; None if that cannot be told.
     exit_status : str or None
         ``success``, ``abort`` or ``fail``; None while it goes on, and for good if it was killed.
+    reason : str
+        Why it ended, where its stop document says so.
     """
 
     uid: str
@@ -63,6 +65,7 @@ class RunInfo:
     agent: str | None
     points: int | None
     exit_status: str | None
+    reason: str
 
 
 class Storage:
@@ -500,6 +503,7 @@ def _info(start: Mapping[str, Any], stop: Mapping[str, Any] | None, points: int 
         agent=str(agent["agent"]) if isinstance(agent, Mapping) and "agent" in agent else None,
         points=points,
         exit_status=None if stop is None else str(stop["exit_status"]),
+        reason="" if stop is None else str(stop.get("reason", "")),
     )
 
 

@@ -134,8 +134,8 @@ def measure_once(device: Any) -> MsgGenerator[None]:
     yield from bps.trigger(device, wait=True)
 
 
-def decide(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: float | None = None) -> MsgGenerator[Any]:
-    """Wait for the agent's decision `number`: an event of the ``agent`` stream. Returns the reading.
+def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: float | None = None) -> MsgGenerator[None]:
+    """Wait for the agent's decision `number`; ``record([thinker], thinker.name)`` then makes an event of it.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def decide(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: fl
         yield from bps.wait("decide", timeout=timeout)
         question = thinker.question
         if question is None:
-            return (yield from record([thinker], thinker.name))
+            return
         if ask is None:
             raise ThinkingError(
                 f"the agent asks {question.text!r}, and nobody is there to answer: pass ask= to the plan"

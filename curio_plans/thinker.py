@@ -15,7 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Answer, Context, Observation, Past, Question, Record, Report, Suggestion
+from agents.protocols import (
+    Agent,
+    Answer,
+    Context,
+    Estimate,
+    EstimatesError,
+    Observation,
+    Past,
+    Question,
+    Record,
+    Report,
+    Suggestion,
+)
 from curio_plans.documents import DECISION, MAP, POINT, REFERENCE, History
 from curio_plans.notes import Readings
 from curio_plans.status import FutureStatus, Worker
@@ -32,6 +44,7 @@ class Thought:
     suggestion: Suggestion | None
     question: Question | None
     report: Report
+    estimate: Estimate | None
     records: int
     observations: int
     last_observation: str
@@ -158,6 +171,7 @@ class Thinker:
             **{f"loss_{name}": float(thought.report.losses.get(name, np.nan)) for name in self.agent.losses},
             "map_mse": thought.map_mse,
             "unmeasured_mse": thought.unmeasured_mse,
+            **_columns(self.agent, thought.estimate),
         }
         return _readings(self.name, values, thought.timestamp)
 
@@ -178,6 +192,7 @@ class Thinker:
             **{f"loss_{name}": number for name in self.agent.losses},
             "map_mse": number,
             "unmeasured_mse": number,
+            **{name: integer if isinstance(value, int) else number for name, value in _columns(self.agent).items()},
         }
         units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": self.mse_unit, "unmeasured_mse": self.mse_unit}
         keys = {}
@@ -218,9 +233,11 @@ class Thinker:
             else:
                 suggestion = answer[0]
         report = self.agent.report(context)
+        estimate = self.agent.estimate() if isinstance(self.agent, EstimatesError) else None
         seconds = time.perf_counter() - started
         errors = map_errors(report.prediction, self.history.reference, measured)
-        return Thought(suggestion, question, report, records, len(measured), last, *errors, seconds, time.time())
+        rests = (records, len(measured), last)
+        return Thought(suggestion, question, report, estimate, *rests, *errors, seconds, time.time())
 
     def _remember(self, number: int, thought: "Future[Thought]") -> None:
         self._thoughts[number] = thought
@@ -255,13 +272,14 @@ class Maps:
         return bool(report.maps) or report.prediction is not None
 
     def read(self) -> Readings:
-        """Return the maps, the predicted spectra and their errors."""
+        """Return the maps, the predicted spectra and their errors, and what the agent believes of these."""
         thought = self._thought
         values = {
             "observations": thought.observations,
             **self._arrays(thought.report),
             "mse": thought.map_mse,
             "unmeasured_mse": thought.unmeasured_mse,
+            **_columns(self.parent.agent, thought.estimate),
         }
         return _readings(self.name, values, thought.timestamp)
 
@@ -280,6 +298,10 @@ class Maps:
             **{name: key(name, "array", "<f4", array.shape) for name, array in arrays.items()},
             "mse": key("mse", "number", "<f8"),
             "unmeasured_mse": key("unmeasured_mse", "number", "<f8"),
+            **{
+                name: key(name, "integer", "<i8") if isinstance(value, int) else key(name, "number", "<f8")
+                for name, value in _columns(self.parent.agent).items()
+            },
         }
         return {f"{self.name}_{name}": value for name, value in keys.items()}
 
@@ -317,6 +339,22 @@ def map_errors(
     mse = np.mean((prediction.astype(np.float64) - truth) ** 2, axis=1)
     unmeasured = np.delete(mse, measured)
     return float(mse.mean()), float(unmeasured.mean()) if unmeasured.size else float("nan")
+
+
+def _columns(agent: Agent, estimate: Estimate | None = None) -> dict[str, float | int]:
+    """Return the estimate of an agent by data key: NaN and no checks before it can tell, nothing if it never can."""
+    if not isinstance(agent, EstimatesError):
+        return {}
+    nan = float("nan")
+    known = estimate or Estimate(error=nan, low=nan, high=nan, noise=nan, gain=nan, checks=0)
+    return {
+        "error": float(known.error),
+        "error_low": float(known.low),
+        "error_high": float(known.high),
+        "noise": float(known.noise),
+        "gain": float(known.gain),
+        "checks": int(known.checks),
+    }
 
 
 def _readings(prefix: str, values: Mapping[str, Any], timestamp: float) -> Readings:

@@ -2,6 +2,8 @@
 
 import functools
 import logging
+import math
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +86,17 @@ def run(
             metavar="NAME=VALUE",
         ),
     ] = None,
+    until: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "End before --points: 'minutes 120' of the instrument's time, 'loops 400' spectra, bad ones included; "
+                "with an agent that estimates its error also 'error 0.3' (1 is the mean spectrum's) and 'gain 0.01' "
+                "(10 more points would lower it by less). Repeatable: the first that is met ends the run."
+            ),
+            metavar="'NAME VALUE'",
+        ),
+    ] = None,
     lookahead: Annotated[
         int, typer.Option(help="1: think about the next point while the present one is measured.", min=0, max=1)
     ] = 0,
@@ -119,6 +132,10 @@ def run(
     With it, a measured sample answers in place of the instrument:
 
         curio run --sample pfm.npz --window 9 --points 200
+
+    A run knows when to stop:
+
+        curio run --points 1000 --until "minutes 120" --until "loops 400"
     """
     from agents.registry import build, configure
     from curio_plans.settings import load_settings
@@ -163,6 +180,7 @@ def run(
             "agent": config, "points": points, "build": build,
             "window": window, "stride": stride, "lookahead": lookahead, "md": metadata,
             "quality": named_values("--quality", quality), "drift": named_values("--drift", drift) or None,
+            "until": named_values("--until", [re.sub(r"\s+", "=", rule.strip()) for rule in until or []]) or None,
             **_earlier_runs(learn_from or [], data, tiled, api_key),
         }  # fmt: skip
         if dry_run:
@@ -285,14 +303,20 @@ def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:
 
     from curio_plans.plans import curiosity
     from curio_plans.rehearsal import rehearse
+    from curio_plans.until import StoppingRule
 
+    make_engine()  # check_limits needs the loop of a RunEngine
     check_limits(curiosity(afm, **arguments))
-    steps = rehearse(curiosity(afm, **arguments), afm)
+    until = StoppingRule(**arguments["until"]) if arguments["until"] else None
+    loops = (until and until.loops) or math.inf
+    seconds = 60 * ((until and until.minutes) or math.inf)
+    steps = rehearse(curiosity(afm, **arguments), afm, loops=loops, seconds=seconds)
     for step in steps:
         console.print(f"{_clock(step.start)}  {step.text}", highlight=False)
     console.print(
         f"{_clock(steps[-1].start + steps[-1].duration)}  end – at most, as ways are taken from corner to corner; "
         "thinking, bad spectra and drift by the clock not counted"
+        + ("; the agent may end it earlier" if until is not None and until.asks_agent else "")
     )
 
 

@@ -23,9 +23,10 @@ def runs(
         for found in storage.runs()[:limit]:
             when = f"{found.time:%Y-%m-%d %H:%M:%S}"
             points = "" if found.points is None else str(found.points)
-            table.add_row(
-                found.uid[:8], when, found.plan_name, found.agent or "", points, found.exit_status or "no stop"
-            )
+            status = found.exit_status or "no stop"
+            if status == "success" and found.reason:
+                status += f", {found.reason}"
+            table.add_row(found.uid[:8], when, found.plan_name, found.agent or "", points, status)
     console.print(table)
 
 

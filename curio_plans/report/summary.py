@@ -29,6 +29,10 @@ def summary(history: History) -> dict[str, str]:
                 f"{run['uid'][:8]} ({run['observations']} spectra)" for run in start["learned_from"]
             )
         facts["points"] = f"{len(history.observations)} measured of {start['points']} planned"
+    if history.ending is not None:
+        facts["ended"] = history.ending.reason
+    if (estimate := history.estimate) is not None:
+        facts["error"] = f"last estimated {estimate}, of which noise {estimate.noise:.3g}"
     if history.pool is not None:
         rows, columns = history.pool.grid
         facts["pool"] = f"{len(history.pool)} candidates ({rows} × {columns}), window {start['pool']['window']} px"

@@ -3,7 +3,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from agents.protocols import Exclusion, Question
+from agents.protocols import Exclusion, Observation, Question
 from curio_plans.counterfactual import counterfactual as at_many_points
 from curio_plans.counterfactual import draw
 from curio_plans.documents import History
@@ -58,6 +58,17 @@ def test_another_agent_really_continues_where_the_truth_is_known(run, wanderer):
     assert result.wished.tolist() == [index in measured for index in result.other.candidates]
     assert result.other.own is not None
     assert f"really continued: {POINTS} true spectra" in str(result)
+
+
+def test_the_other_agent_sees_of_each_spectrum_what_the_stored_one_saw(run, wanderer):
+    class Watching(wanderer):
+        def ingest(self, *records):
+            seen.extend(record.axis for record in records if isinstance(record, Observation))
+            super().ingest(*records)
+
+    seen = []
+    counterfactual(run, Watching, {})
+    np.testing.assert_array_equal(seen, [one.axis for one in History(run).observations])
 
 
 def test_its_own_curve_is_the_error_of_its_predictions(run, wanderer):

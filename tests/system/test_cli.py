@@ -88,6 +88,15 @@ def test_a_measured_sample_without_an_extent_is_told(sample, tmp_path):
     assert "recorded, sample.npz" in output
 
 
+def test_a_run_that_ends_by_a_rule_says_so_everywhere(tmp_path):
+    arguments = ["--agent", "random", "--points", "90", "--pixels", "32", "--no-figure"]
+    output = curio("run", *arguments, "--until", "loops 3", "--until", "minutes=5", directory=tmp_path)
+    assert re.search(r"ended +until loops 3: 3 taken", output)
+    assert "3 measured of 90 planned" in output
+    assert "success, until loops 3: 3 taken" in curio("runs", directory=tmp_path)
+    assert curio("run", *arguments, "--until", "loops 3", "--dry-run", directory=tmp_path).count("spectrum of") == 3
+
+
 def test_agents_are_listed_with_their_options(tmp_path):
     output = curio("agents", directory=tmp_path)
     assert "paper-latent" in output
@@ -124,6 +133,9 @@ def files(directory):
         (["--pixels", "0"], "pixels"),
         (["--effects", "wild"], "expected effects as 'calm', 'realistic'"),
         (["--extent", "100"], "--extent and --axis belong to a measured sample"),
+        (["--agent", "random", "--until", "error 0.3"], "'random' does not; choose another agent, or end by minutes"),
+        (["--until", "loops"], "expected --until name=value, got 'loops'"),
+        (["--until", "loops many"], "until: loops: Input should be a valid integer"),
         (["-o", "filters"], "expected --option name=value, got 'filters'"),
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
         (["-o", "filters=many"], "filters must be a whole number"),

@@ -129,7 +129,7 @@ def stored(queue, uid):
 def test_runs_of_the_queue_land_in_tiled(queue):
     queue.submit("image", "afm", md={"operator": "Ada"})
     queue.submit("grid_spectroscopy", "afm", 2, 2, area=[0, 500, 0, 500])
-    queue.submit("curiosity", "afm", "random", 4, options={"seed": 5})
+    queue.submit("curiosity", "afm", "random", 9, options={"seed": 5}, until={"loops": 4})
     results = queue.run()
     assert [result["exit_status"] for result in results] == ["completed"] * 3, results
     image, grid, curiosity = (stored(queue, result["run_uids"][0]) for result in results)
@@ -137,6 +137,7 @@ def test_runs_of_the_queue_land_in_tiled(queue):
     assert grid["stop"]["num_events"]["primary"] == 4
     assert curiosity["start"]["agent"] == {"agent": "random", "seed": 5}
     assert curiosity["stop"]["num_events"]["agent"] == 4
+    assert curiosity["stop"]["reason"] == "until loops 4: 4 taken"
     assert {run["stop"]["exit_status"] for run in (image, grid, curiosity)} == {"success"}
 
 
