@@ -291,8 +291,8 @@ class CurioAgent(ThreadedAgent):
         """Return the candidate for the point of this `number`, and why."""
         every = int(self.config["checks"])
         checks = self._reserve[free[self._reserve]]
-        if every and (number + 1) % every == 0 and checks.size:
-            return int(checks[0]), "check"
+        if self._model is not None and every and (number + 1) % every == 0 and checks.size:
+            return int(checks[0]), "check"  # before there is a model, there is nothing to check
         others = free.copy()
         others[self._reserve] = False
         if not others.any():
