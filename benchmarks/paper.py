@@ -5,7 +5,6 @@ in as many sittings as it takes. The page shows what is finished and how many se
 """
 
 import enum
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from benchmarks import figures, statistics
+from benchmarks import figures, page, statistics
 from benchmarks.drawings import Key
-from benchmarks.problems import open_problem
+from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Job, load, run_jobs
 from benchmarks.statistics import BOTH, OWN
 from benchmarks.strategies import CACHE, Cache, Quick, Workers, console
@@ -65,9 +64,8 @@ def paper(
     sections = {name: _section(name, found, found.jobs(directory), cache, output) for name, found in parts.items()}
     missing = [f"`--part {name}`" for name, section in sections.items() if not section]
     closing = [f"\nNot run yet, and so not on this page: {', '.join(missing)}."] if missing else []
-    page = output / "benchmarks.md"
-    page.write_text("\n".join([INTRODUCTION, *filter(None, sections.values()), *closing]).rstrip() + "\n")
-    console.print(f"page: {page}")
+    text = "\n".join([INTRODUCTION, *filter(None, sections.values()), *closing])
+    console.print(f"page: {page.write(output, above=text)}")
 
 
 INTRODUCTION = """# Benchmarks
@@ -105,7 +103,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         return ""
     images = output / "images" / "benchmarks"
     summary, tests = statistics.summarise(table), statistics.compare(table, part.baseline)
-    lines = [f"\n## {part.title}\n", _wrap(part.text)]
+    lines = [f"\n## {part.title}\n", wrap(part.text)]
     lines += [f"\n```text\npython -m benchmarks.paper --part {name}\n```\n"]
     verdicts = [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
     if verdicts:
@@ -117,7 +115,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
     for draw in part.draw:
         caption, drawing = draw(table, jobs, finished)
         path = figures.save(drawing, images / f"{name}-{draw.__name__}.png")
-        lines.append(f"\n![{caption}]({path.relative_to(output)})\n\n*{caption}*\n")
+        lines.append(picture(path, output, caption))
     asked, done = Counter(key[:2] for key in jobs), Counter(key[:2] for key in finished)
     fewer = [
         f"{sample}, {label} {done[sample, label]} of {n}"
@@ -125,23 +123,23 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         if done[sample, label] < n
     ]
     if fewer:
-        lines.append(_wrap(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}."))
+        lines.append(wrap(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}."))
     for (sample, _), rows in summary.groupby(["sample", "budget"], sort=False):
         job = next(job for key, job in jobs.items() if key[0] == sample)
-        lines += [f"\n### {sample}, {job.points} points\n", _markdown(_results(rows, job))]
+        lines += [f"\n### {sample}, {job.points} points\n", markdown(_results(rows, job))]
         paired = tests[(tests["sample"] == sample) & tests["regressor"].isin([OWN, BOTH])] if len(tests) else tests
         if OWN in set(paired.get("regressor", ())):  # the floors have no model of their own: leave them out
             paired = paired[paired["strategy"].isin(paired[paired["regressor"] == OWN]["strategy"])]
         if len(paired):
             lines += [f"Paired differences to {part.baseline} (negative: better).\n"]
-            lines += [_markdown(statistics.readable_tests(paired).drop(columns=["sample", "points"]))]
+            lines += [markdown(statistics.readable_tests(paired).drop(columns=["sample", "points"]))]
     return "\n".join(lines)
 
 
 def _results(summary: pd.DataFrame, job: Job) -> pd.DataFrame:
     """Return a row for the mean spectrum, the floors, and each strategy; `summary` is that of one sample."""
     texts = statistics.readable(summary)
-    problem = open_problem(job.sample, job.window, job.stride)
+    problem = job.problem()
     mean = mean_spectrum_mse(problem.truth) * len(problem.pool)
     rows = [{"strategy": "mean spectrum of all places", "final loss": f"{mean:.4g}", "NMSE": "1"}]
     for strategy, here in texts.groupby("strategy", sort=False):
@@ -183,15 +181,6 @@ def _judge(row: Mapping[str, Any]) -> str:
     if row["low"] > 0 and row["p"] < 0.05:
         return f"**higher**, {numbers}"
     return f"not told apart, {numbers}"
-
-
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, 118, break_on_hyphens=False)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Agents against samples without devices: the same fold as in a run, only faster. Finished jobs are kept as files."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from agents.protocols import Agent, Context, HasLatent, Observation, Past, Question
+from agents.protocols import Agent, Context, EstimatesError, HasLatent, Observation, Past, Question
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
 from curio_plans.floors import KINDS, ridge_prediction
@@ -61,11 +62,24 @@ class Job:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         return f"{self.agent['agent']}-{digest}.npz"
 
+    def problem(self) -> Problem:
+        """Return what the agent is set against."""
+        return open_problem(self.sample, self.window, self.stride)
+
+    def outcome(self) -> Arrays:
+        """Run it; see :func:`explore`."""
+        return explore(self.problem(), build(self.agent), self.points)
+
 
 def _identity(sample: str) -> str:
     """Return what stays the same when a file is moved: its content."""
     path = Path(sample)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else sample
+    return _digest(path, path.stat().st_mtime_ns) if path.is_file() else sample
+
+
+@functools.cache
+def _digest(path: Path, _: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def parse_agent(text: str, seed: int, initial: int | None = None) -> dict[str, Any]:
@@ -88,10 +102,13 @@ def parse_agent(text: str, seed: int, initial: int | None = None) -> dict[str, A
     return configure(name, **{**{key: value for key, value in common.items() if key in known}, **options})
 
 
-def explore(problem: Problem, agent: Agent, points: int, past: Sequence[Past] = ()) -> Arrays:
+def explore(
+    problem: Problem, agent: Agent, points: int, past: Sequence[Past] = (), avoid: Sequence[int] = ()
+) -> Arrays:
     """Let `agent` measure `points` candidates of `problem`, exactly as in a run of the plan ``curiosity``.
 
-    From earlier runs `past` it learns first; that counts as time of the first decision.
+    From earlier runs `past` it learns first; that counts as time of the first decision. The candidates `avoid` are not
+    available.
 
     Returns
     -------
@@ -103,13 +120,18 @@ def explore(problem: Problem, agent: Agent, points: int, past: Sequence[Past] = 
         spectrum there, and at the ten worst places; m = 0 for an agent without a model.
         ``ridge_counts`` (4,), ``ridge_pool_mse``, ``ridge_unmeasured_mse`` (kinds, 4), ``ridge_unmeasured_floor``
         (4,): the same of kernel ridge regressions on the points the agent chose, at each quarter of the budget.
+        ``estimate`` (m, 6), ``true_error``, ``covered`` (m,): of an agent that estimates its error, the fields of
+        :class:`~agents.protocols.Estimate` after so many observations; what it estimates, as it truly is; and at which
+        share of what was never measured the error of a spectrum lies between the maps ``error_low`` and
+        ``error_high``.
         ``place_mse`` (N,), ``map_…`` (N,) and ``latent`` (N, L): the agent's final error at each place, what it
         believed there, and where it places it; for agents that have them.
     """
     chosen: list[int] = []
     phases, seconds, acquired, rows = [], [], [], []
+    estimates, truths = [], []
     prediction: NDArray[Any] | None = None
-    context = Context(budget=points)
+    context = Context(budget=points, avoid=tuple(avoid))
     started = time.perf_counter()
     agent.ingest(*past, problem.pool)
     for number in range(points):
@@ -131,12 +153,18 @@ def explore(problem: Problem, agent: Agent, points: int, past: Sequence[Past] = 
         thinking = time.perf_counter() - started
         if prediction is not None:
             rows.append((number + 1, *_errors(problem, prediction, chosen)))
+            if isinstance(agent, EstimatesError) and (estimate := agent.estimate()) is not None:
+                estimates.append(dataclasses.astuple(estimate))
+                truths.append(_beliefs(problem, prediction, report.maps, chosen))
         started = time.perf_counter() - thinking  # the next decision's time begins with learning from this observation
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     final: Arrays = {f"map_{name}": values for name, values in report.maps.items()}
     latent = agent.latent() if isinstance(agent, HasLatent) else None
     if latent is not None:
         final["latent"] = latent
+    if estimates:
+        final["estimate"] = np.array(estimates)
+        final["true_error"], final["covered"] = np.array(truths).T
     if prediction is not None:
         final["place_mse"] = ((prediction - problem.truth) ** 2).mean(axis=1)
     return {
@@ -156,10 +184,10 @@ def run_job(job: Job, cache: Path) -> Path:
     path = cache / job.name
     if path.exists():
         return path
-    problem = open_problem(job.sample, job.window, job.stride)
+    job.problem()  # opening it does not count as the job's time
     with threadpool_limits(1):
         started = time.process_time()
-        outcome = explore(problem, build(job.agent), job.points)
+        outcome = job.outcome()
         spent = time.process_time() - started
     facts = {**dataclasses.asdict(job), "cpu_s": spent, "versions": dict(versions())}
     cache.mkdir(parents=True, exist_ok=True)
@@ -227,6 +255,18 @@ def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -
     floor = ((problem.truth.mean(axis=0) - problem.truth) ** 2).mean(axis=1)
     worst = np.sort(mse)[-WORST:].mean()
     return float(mse.mean()), *_unmeasured(mse, floor, chosen), float(worst)
+
+
+def _beliefs(
+    problem: Problem, prediction: NDArray[Any], maps: Mapping[str, NDArray[Any]], chosen: Sequence[int]
+) -> tuple[float, float]:
+    """Return the error as an :class:`Estimate` means it, and the share of unmeasured places that the maps cover."""
+    left = np.delete(np.arange(len(prediction)), chosen)
+    found = ((prediction[left] - problem.spectra[left]) ** 2).mean(axis=1)
+    covered = np.nan
+    if {"error_low", "error_high"} <= set(maps):
+        covered = ((maps["error_low"][left] <= found) & (found <= maps["error_high"][left])).mean()
+    return float(found.mean() / problem.spectra.var(axis=0).mean()), float(covered)
 
 
 def _unmeasured(mse: NDArray[Any], floor: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float]:

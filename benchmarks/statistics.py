@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.problems import open_problem
 from benchmarks.runner import Job, load
 from curio_plans.floors import KINDS
 
@@ -38,7 +37,7 @@ def curves(jobs: Mapping[tuple[str, str, int], Job], cache: Path) -> pd.DataFram
         if not (cache / job.name).exists():
             continue
         facts, arrays = load(job, cache)
-        size = len(open_problem(job.sample, job.window, job.stride).pool)
+        size = len(job.problem().pool)
         common = {"sample": sample, "strategy": strategy, "seed": seed, "budget": job.points, "cpu_s": facts["cpu_s"]}
         if len(arrays["counts"]):
             tables.append(
@@ -147,14 +146,14 @@ def readable(summary: pd.DataFrame) -> pd.DataFrame:
     for title, name in (("final loss", "final"), ("best loss", "best"), ("NMSE", "nmse"),
                         ("worst", "worst")):  # fmt: skip
         if name in summary:
-            columns[title] = [_with_interval(*row) for row in summary[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
+            columns[title] = [with_interval(*row) for row in summary[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
     columns["CPU s"] = summary["cpu_s"].round(1)
     return pd.DataFrame(columns)
 
 
 def readable_tests(tests: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of :func:`compare` as texts."""
-    differences = [_with_interval(*row) for row in tests[["difference", "low", "high"]].to_numpy()]
+    differences = [with_interval(*row) for row in tests[["difference", "low", "high"]].to_numpy()]
     return pd.DataFrame({
         "sample": tests["sample"], "points": tests["budget"], "strategy": tests["strategy"],
         "predicted by": tests["regressor"], "measure": tests["measure"], "pairs": tests["pairs"],
@@ -163,7 +162,8 @@ def readable_tests(tests: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
+def with_interval(value: float, low: float, high: float) -> str:
+    """Return a number with its interval, where there is one, as text."""
     if np.isnan(value):
         return "–"
     return f"{value:.3g}" if np.isnan(low) else f"{value:.3g} ({low:.3g} … {high:.3g})"

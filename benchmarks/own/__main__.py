@@ -1,0 +1,113 @@
+"""The project's own agent against its baselines and against the truth; writes its part of docs/benchmarks.md.
+
+Made of parts and of jobs that are kept, like ``python -m benchmarks.paper``. After a change of the agent delete its
+jobs, ``curio-*.npz``: a job is known by its options alone.
+"""
+
+import enum
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import page
+from benchmarks.own import ablation, bad, curves, halves, honesty, past, travel
+from benchmarks.own.study import Part, Results, Study, shared
+from benchmarks.page import wrap
+from benchmarks.runner import load, run_jobs
+from benchmarks.strategies import CACHE, Cache, Quick, Workers, console
+
+PARTS: dict[str, Part] = {
+    "curves": curves.PART,
+    "ablation": ablation.PART,
+    "honesty": honesty.PART,
+    "bad": bad.PART,
+    "halves": halves.PART,
+    "past": past.PART,
+    "travel": travel.PART,
+}
+
+QUICK = Study({"twin": "twin:pixels=22,steps=16"}, (4, 8, 12, 16), seeds=2, fewer=1, few=1, initial=4)
+
+Piece = enum.StrEnum("Piece", {name: name for name in PARTS})
+
+app = typer.Typer(rich_markup_mode="rich")
+
+
+@app.command()
+def own(
+    part: Annotated[list[Piece] | None, typer.Option(help="Run only this; repeat it for more.")] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Directory of the measured samples.", envvar="CURIO_SAMPLES")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="At most so many of each.", min=1, show_default="all")] = None,
+    networks: Annotated[
+        bool, typer.Option(help="Also run what the study of the paper has not finished: takes hours.")
+    ] = False,
+    workers: Workers = 1,
+    cache: Cache = CACHE,
+    minutes: Annotated[float, typer.Option(help="Begin no further job after so long.", min=0)] = float("inf"),
+    output: Annotated[Path, typer.Option(help="Directory of the page and of its images.")] = Path("docs"),
+    quick: Quick = False,
+) -> None:
+    """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, earlier runs, ways.
+
+    The whole study takes about an hour on one core. Do what fits, and come back:
+
+        python -m benchmarks.own --part curves --seeds 3 --minutes 20
+
+    With --minutes 0 nothing runs, and the page is written from what is finished.
+    """
+    if samples is None and not quick:
+        raise typer.BadParameter("name the directory of the measured samples with --samples or CURIO_SAMPLES")
+    study = QUICK if quick else Study(shared(samples or Path()))
+    wanted = [
+        job
+        for name, found in PARTS.items()
+        if part is None or name in part
+        for key, job in ({**found.jobs(study), **(found.borrowed(study) if networks else {})}).items()
+        if seeds is None or key[2] < seeds
+    ]
+    run_jobs(list({job.name: job for job in wanted}.values()), cache, workers, until=time.monotonic() + 60 * minutes)
+    sections = {name: _section(name, found, study, cache, output) for name, found in PARTS.items()}
+    missing = [f"`--part {name}`" for name, section in sections.items() if not section]
+    closing = [f"Not run yet, and so not on this page: {', '.join(missing)}."] if missing else []
+    text = "\n\n".join([INTRODUCTION, *filter(None, sections.values()), *closing])
+    console.print(f"page: {page.write(output, below=text)}")
+
+
+INTRODUCTION = """# The project's own agent
+
+Written by another command, in pieces as well:
+
+```text
+python -m benchmarks.own --samples DIRECTORY
+```
+
+Three samples that were measured, and three worlds of the twin (64 px, 64 steps of the bias), of which the truth is
+known without noise. Windows of 9 px. Every decision is that of a run. In brackets 95 % intervals of the mean over seeds
+(Student's t), or of a bootstrap where it says so. No option was set for a sample.
+"""
+
+
+def _section(name: str, part: Part, study: Study, cache: Path, output: Path) -> str:
+    """Write the figures of a part and return its text; empty while it has no finished job."""
+    asked = part.jobs(study)
+    jobs = asked | part.borrowed(study)
+    loaded = {key: load(job, cache) for key, job in jobs.items() if (cache / job.name).exists()}
+    finished = {key: outcome for key, (_, outcome) in loaded.items()}
+    if not any(key in finished for key in asked):
+        return ""
+    lines = [f"## {part.title}\n", wrap(part.text), f"\n```text\npython -m benchmarks.own --part {name}\n```\n"]
+    lines += part.lines(Results(study, jobs, finished, cache, output / "images" / "benchmarks"))
+    done, of = Counter(key[1] for key in finished if key in asked), Counter(key[1] for key in asked)
+    seconds = sum(facts["cpu_s"] for facts, _ in loaded.values())
+    counted = ", ".join(f"{agent} {done[agent]} of {number}" for agent, number in of.items())
+    lines.append(wrap(f"Finished runs: {counted}. {seconds / 60:.1f} min of CPU time in all, on one thread."))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app()

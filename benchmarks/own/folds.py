@@ -1,0 +1,79 @@
+"""How well the spectra of a sample can be predicted at all: five-fold cross-validation of the best of some models."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+
+from agents import process
+from agents.curio.model import Model
+from agents.curio.sites import Sites
+from benchmarks.problems import Problem
+from benchmarks.runner import Arrays, Job
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+FOLDS = 5
+
+KERNEL_FROM = 512
+"""As many spectra choose the kernel of the baseline."""
+
+TREES, LEAF = 100, 3
+
+
+@dataclass(frozen=True)
+class Folds(Job):
+    """The cross-validation, as a job that is kept; its outcome has ``models`` and ``nmse`` (3,)."""
+
+    folds: int = FOLDS
+
+    def outcome(self) -> Arrays:
+        """Predict each spectrum from those of the other folds, with each model."""
+        problem = self.problem()
+        numbers = np.random.default_rng(0)
+        prediction = {name: np.empty_like(problem.truth) for name in MODELS}
+        for test in np.array_split(numbers.permutation(len(problem.pool)), self.folds):
+            train = np.setdiff1d(np.arange(len(problem.pool)), test)
+            for name, predict in MODELS.items():
+                prediction[name][test] = predict(problem, train, test, numbers)
+        floor = ((problem.truth - problem.truth.mean(axis=0)) ** 2).mean()
+        errors = [((found - problem.truth) ** 2).mean() / floor for found in prediction.values()]
+        return {"models": np.array(list(MODELS)), "nmse": np.array(errors)}
+
+
+def folds(sample: str, window: int) -> Folds:
+    """Return the job for a sample. Its file is named like those of the agent, on whose model it rests."""
+    return Folds(sample, window, 0, {"agent": "curio-folds"})
+
+
+def _curio(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
+    """Learn the agent's model twice: the second time it knows which spectra are not to be trusted."""
+    sites, spectra = Sites.of(problem.pool), problem.spectra[train]
+    weights, model = np.ones(len(train)), None
+    for _ in range(2):
+        mean = np.average(spectra, axis=0, weights=1 / weights)
+        model = Model.learn(sites, train, spectra - mean, mean, weights, model, numbers)
+        weights = model.weights
+    assert model is not None
+    return model.basis.compose(model.posterior(sites, train, test, np.arange(1)).mean.T)
+
+
+def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
+    """Use the kernel of `gp-variance`, chosen from more spectra than there."""
+    patches = problem.pool.patches.reshape(len(problem.pool), -1).astype(np.float64)
+    features = process.Features(patches, problem.pool.positions)
+    some = np.sort(numbers.permutation(train)[:KERNEL_FROM])
+    kernel, _ = process.leave_one_out(features, some, problem.spectra[some])
+    return process.Posterior(features, kernel, train, problem.spectra[train], test[:1]).mean[test]
+
+
+def _trees(problem: Problem, train: Indices, test: Indices, _: np.random.Generator) -> Values:
+    """Use extremely randomised trees of patch and position."""
+    features = np.hstack([problem.pool.patches.reshape(len(problem.pool), -1), problem.pool.positions])
+    forest = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, max_features=1 / 3, random_state=0)
+    return np.asarray(forest.fit(features[train], problem.spectra[train]).predict(features[test]))
+
+
+MODELS = {"curio": _curio, "gp-variance": _gaussian, "extra trees": _trees}
