@@ -29,7 +29,7 @@ PARTS: dict[str, Part] = {
     "travel": travel.PART,
 }
 
-QUICK = Study({"twin": "twin:pixels=22,steps=16"}, (4, 8, 12, 16), seeds=2, fewer=1, few=1, initial=4)
+QUICK = Study({"twin": "twin:pixels=20,steps=16"}, (4, 8, 12, 16), seeds=2, fewer=1, few=1, initial=4)
 
 Piece = enum.StrEnum("Piece", {name: name for name in PARTS})
 

@@ -16,11 +16,12 @@ from benchmarks.own.study import (
     Results,
     Study,
     Values,
+    configured,
     geometric,
     wilcoxon,
 )
 from benchmarks.page import markdown, picture
-from benchmarks.runner import Job, parse_agent
+from benchmarks.runner import Job
 from benchmarks.statistics import BOTH, interval, with_interval
 from curio_plans.floors import KINDS
 
@@ -46,11 +47,11 @@ def jobs(study: Study) -> dict[Key, Job]:
 def others(study: Study) -> dict[Key, Job]:
     """Return the jobs of networks and designs, as the study of the paper has them."""
     return {
-        (name, agent, seed): Job(sample, WINDOW, study.budgets[-1], parse_agent(agent, seed, INITIAL))
+        (name, agent, seed): Job(sample, WINDOW, study.budgets[-1], configured(agent, seed, INITIAL))
         for seed in range(study.seeds)
         for name, sample in study.samples.items()
         for agent in (PAPER_AGENT, *DESIGNS)
-        if seed == 0 or "seed" in parse_agent(agent, seed)
+        if seed == 0 or "seed" in configured(agent, seed)
     }
 
 

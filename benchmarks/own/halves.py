@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from agents.registry import build
 from benchmarks.drawings import Key
-from benchmarks.own.study import FULL, WINDOW, Part, Results, Study
+from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, configured
 from benchmarks.page import markdown
-from benchmarks.runner import Arrays, Job, explore, parse_agent
+from benchmarks.runner import Arrays, Job, explore
 from benchmarks.statistics import interval, with_interval
 
 
@@ -38,7 +38,7 @@ class HalfJob(Job):
 def jobs(study: Study) -> dict[Key, Job]:
     """Return the jobs."""
     return {
-        (name, FULL, seed): HalfJob(sample, WINDOW, study.budgets[1], parse_agent(FULL, seed, study.initial))
+        (name, FULL, seed): HalfJob(sample, WINDOW, study.budgets[1], configured(FULL, seed, study.initial))
         for seed in range(study.few)
         for name, sample in study.samples.items()
     }

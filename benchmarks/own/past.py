@@ -10,10 +10,10 @@ import pandas as pd
 from agents.protocols import Observation, Past, Pool
 from agents.registry import build
 from benchmarks.drawings import Key
-from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, geometric, percent
+from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, configured, geometric, percent
 from benchmarks.page import markdown
 from benchmarks.problems import Problem, open_problem
-from benchmarks.runner import Arrays, Job, explore, parse_agent
+from benchmarks.runner import Arrays, Job, explore
 from benchmarks.statistics import interval, with_interval
 
 ALONE, SAME, OTHER, MISLEADING = "alone", "same sample", "another sample", "misleading"
@@ -100,7 +100,7 @@ def jobs(study: Study) -> dict[Key, Job]:
             for variant, past in {ALONE: "", SAME: sample, OTHER: other, MISLEADING: other}.items():
                 points = study.budgets[-1] if past else 0
                 shuffled = variant == MISLEADING
-                config = parse_agent(FULL, seed, study.initial)
+                config = configured(FULL, seed, study.initial)
                 found[name, variant, seed] = PastJob(
                     sample, WINDOW, study.budgets[1], config, 1, past, points, shuffled
                 )

@@ -1,8 +1,10 @@
 """On what the own agent is judged, how long, and how often; and what its parts share."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +65,7 @@ class Study:
                 sample,
                 WINDOW,
                 points or (self.longest if agent == FULL else self.budgets[-1]),
-                parse_agent(agent, seed, self.initial),
+                configured(agent, seed, self.initial),
             )
             for seed in range(seeds)
             for name, sample in self.samples.items()
@@ -141,6 +143,17 @@ def shared(directory: Path) -> dict[str, str]:
     """Return the samples of the study: three that were measured, three worlds of the twin."""
     measured = {name: str(directory / f"{name}.npz") for name in (PAPER, BEPS, ACTIN)}
     return measured | {f"twin, seed {seed}": f"twin:seed={seed}" for seed in range(3)}
+
+
+def configured(agent: str, seed: int, initial: int | None = None) -> dict[str, Any]:
+    """Return the full config of an agent, see :func:`benchmarks.runner.parse_agent`, which is slow for every seed."""
+    config = _configured(agent, initial)
+    return {**config, "seed": seed} if "seed" in config else dict(config)
+
+
+@functools.cache
+def _configured(agent: str, initial: int | None) -> dict[str, Any]:
+    return parse_agent(agent, 0, initial)
 
 
 def nmse_at(outcome: Arrays, count: int) -> float:
