@@ -41,7 +41,7 @@ class Problem:
     axis: NDArray[np.float64]
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def open_problem(sample: str, window: int, stride: int | None = None) -> Problem:
     """Return the problem that `sample` names.
 

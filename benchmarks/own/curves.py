@@ -77,12 +77,9 @@ def _verdicts(results: Results) -> list[str]:
         row = {"points": str(count)}
         for other in (BASELINE, ANYWHERE):
             pairs = {name: results.both(name, FULL, other, (count, count)) for name in floor}
-            pairs = {
-                name: (one - floor[name][1], two - floor[name][1]) for name, (one, two) in pairs.items() if len(one)
-            }
-            ratio = geometric(*zip(*pairs.values(), strict=True)) if pairs else (np.nan,) * 3
-            row[f"against {other}"] = with_interval(*ratio)
-            row[f"samples, {other}"] = str(len(pairs))
+            excess = [(one - floor[name][1], two - floor[name][1]) for name, (one, two) in pairs.items() if len(one)]
+            ratio = geometric(*zip(*excess, strict=True)) if excess else (np.nan,) * 3
+            row |= {f"against {other}": with_interval(*ratio), "samples": str(len(excess))}
         rows.append(row)
     return [
         "Excess error of `curio` over that of another, geometric mean over the samples; below 1 it is the smaller:\n",
