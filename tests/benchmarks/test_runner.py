@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from bluesky import RunEngine
 
 from agents.base import BaseAgent
-from agents.protocols import Observation, Past, Suggestion
+from agents.protocols import Estimate, Observation, Past, Suggestion
 from agents.registry import build
 from benchmarks.problems import open_problem
 from benchmarks.runner import Job, explore, load, parse_agent, run_job, run_jobs
@@ -68,6 +70,17 @@ def test_errors_are_those_of_places_never_measured():
     left = np.delete(np.arange(len(problem.pool)), outcome["chosen"])
     assert outcome["unmeasured_mse"][-1] == pytest.approx(outcome["place_mse"][left].mean())
     assert outcome["worst_mse"][-1] == pytest.approx(np.sort(outcome["place_mse"])[-10:].mean())
+
+
+def test_what_an_agent_believes_of_its_error_stands_beside_the_truth(sample):
+    problem = open_problem(str(sample), 5)
+    outcome = explore(problem, build(parse_agent("curio", 0, 5)), 9)
+    assert outcome["estimate"].shape == (len(outcome["counts"]), len(dataclasses.fields(Estimate)))
+    left = np.delete(np.arange(len(problem.pool)), outcome["chosen"])
+    found = outcome["place_mse"][left]  # a recorded sample has no noise beside that of its spectra
+    assert outcome["true_error"][-1] == pytest.approx(found.mean() / problem.spectra.var(axis=0).mean())
+    covered = (outcome["map_error_low"][left] <= found) & (found <= outcome["map_error_high"][left])
+    assert outcome["covered"][-1] == covered.mean()
 
 
 def test_a_measurement_has_noise_and_the_truth_has_none():
