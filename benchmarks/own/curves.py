@@ -1,5 +1,7 @@
 """Learning curves of all agents on all samples, and what the own agent makes of its points against others."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -18,11 +20,10 @@ from benchmarks.own.study import (
     Values,
     configured,
     geometric,
-    wilcoxon,
 )
-from benchmarks.page import markdown, picture
+from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Job
-from benchmarks.statistics import BOTH, interval, with_interval
+from benchmarks.statistics import BOTH, interval, paired, with_interval
 from curio_plans.floors import KINDS
 
 PAPER_AGENT = "paper-latent"
@@ -77,9 +78,8 @@ def _verdicts(results: Results) -> list[str]:
         row = {"points": str(count)}
         for other in (BASELINE, ANYWHERE):
             pairs = {name: results.both(name, FULL, other, (count, count)) for name in floor}
-            excess = [(one - floor[name][1], two - floor[name][1]) for name, (one, two) in pairs.items() if len(one)]
-            ratio = geometric(*zip(*excess, strict=True)) if excess else (np.nan,) * 3
-            row |= {f"against {other}": with_interval(*ratio), "samples": str(len(excess))}
+            excess = [tuple(nmse - floor[name][1] for nmse in pair) for name, pair in pairs.items()]
+            row |= {f"against {other}": _ratio(excess), "samples": str(sum(len(one) > 0 for one, _ in excess))}
         rows.append(row)
     return [
         "Excess error of `curio` over that of another, geometric mean over the samples; below 1 it is the smaller:\n",
@@ -90,34 +90,46 @@ def _verdicts(results: Results) -> list[str]:
     ]
 
 
+def _ratio(pairs: Iterable[tuple[Values, ...]]) -> str:
+    some = [pair for pair in pairs if len(pair[0])]
+    return with_interval(*geometric(*zip(*some, strict=True))) if some else "–"
+
+
 def _random_points(results: Results, floor: dict[str, tuple[str, float]]) -> list[str]:
     """Compare the agent with random points for the same model at larger budgets."""
     _, second, third, last = results.study.budgets
     rows = []
-    for name, (model, least) in floor.items():
-        row = {"sample": name, "five-fold NMSE": f"{least:.3g} ({model})"}
+    for names in [*([name] for name in floor), list(floor)]:
+        row = {"sample": names[0], "five-fold NMSE": "{1:.3g} ({0})".format(*floor[names[0]])}
+        if len(names) > 1:
+            row = {"sample": "all, geometric mean", "five-fold NMSE": ""}
         for count in (third, last):
-            one, other = results.both(name, FULL, ANYWHERE, (second, count))
-            ratio = geometric([one - least], [other - least]) if len(one) else (np.nan,) * 3
-            row[f"{second} chosen over {count} random"] = with_interval(*ratio)
+            pairs = [results.both(name, FULL, ANYWHERE, (second, count)) for name in names]
+            excess = [tuple(nmse - floor[name][1] for nmse in pair) for name, pair in zip(names, pairs, strict=True)]
+            row[f"{second} chosen over {count} random"] = _ratio(excess)
         rows.append(row)
     title = f"Excess error of {second} points that `curio` chose over that of more random points with the same model:\n"
     return [title, markdown(pd.DataFrame(rows))]
 
 
 def _worse(results: Results) -> str:
-    """Say where random points are significantly better for the same model."""
-    found, tests = [], 0
+    """Say where the agent differs significantly from random points for the same model."""
+    worse, better, tests = [], 0, 0
     for name in results.samples:
         for count in results.study.budgets:
             one, other = results.both(name, FULL, ANYWHERE, (count, count))
             if len(one) < 2:
                 continue
-            tests, p = tests + 1, wilcoxon(one - other)
-            if p < 0.05 and one.mean() > other.mean():
-                found.append(f"{name} at {count} ({one.mean():.3g} against {other.mean():.3g}, p = {p:.3f})")
-    where = "; ".join(found) or "nowhere"
-    return f"Significantly worse than random points for the same model (Wilcoxon, each of {tests} tests): {where}.\n"
+            tests, test = tests + 1, paired(one - other)
+            if test["p"] < 0.05 and test["difference"] > 0:
+                numbers = f"{one.mean():.3g} against {other.mean():.3g}, p = {test['p']:.3f}"
+                worse.append(f"{name} at {count} ({numbers})")
+            better += test["p"] < 0.05 and test["difference"] < 0
+    text = (
+        f"NMSE against random points for the same model, Wilcoxon's test for each sample and budget, p < 0.05: "
+        f"significantly worse in {len(worse)} of {tests}, better in {better}. Worse: {'; '.join(worse) or 'nowhere'}."
+    )
+    return wrap(text) + "\n"
 
 
 def _paper(results: Results) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from benchmarks.drawings import Key
 from benchmarks.runner import Arrays, Job, parse_agent
@@ -189,8 +188,3 @@ def percent(ratio: tuple[float, float, float]) -> str:
     """Return by how much a ratio with its interval differs from 1, in percent, as text."""
     value, low, high = (100 * (number - 1) for number in ratio)
     return "–" if np.isnan(value) else f"{value:+.1f} % ({low:+.1f} … {high:+.1f})"
-
-
-def wilcoxon(differences: Values) -> float:
-    """Return the p of Wilcoxon's signed-rank test; 1 where nothing differs or there are no pairs."""
-    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
