@@ -191,7 +191,7 @@ class Estimate:
     gain : float
         By how much the next point is expected to lower it.
     checks : int
-        Number of random validation points on which it rests.
+        Number of random validation points of this run on which it rests; under three, it ends no run.
     """
 
     error: float
