@@ -43,7 +43,8 @@ class CurioAgent(ThreadedAgent):
     Parameters
     ----------
     config : mapping
-        With ``seed``, ``threads``, ``initial``, ``checks``, ``choice``, ``travel``, ``surroundings`` and ``robust``.
+        With ``seed``, ``threads``, ``initial``, ``checks``, ``choice``, ``travel``, ``surroundings``,
+        ``position`` and ``robust``.
     """
 
     parts = ("variance", "noise")
@@ -80,7 +81,10 @@ class CurioAgent(ThreadedAgent):
             self._observe(record.index, np.asarray(record.spectrum, dtype=np.float64))
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
-        """Return checks where they are due, otherwise where most error would be removed, one after the other."""
+        """Return checks where they are due, otherwise where most error would be removed, one after the other.
+
+        With ``travel``, a batch comes in the order of a short way.
+        """
         posterior = self._fold()
         if context.pending or n > 1:
             posterior = posterior.branch()
@@ -103,7 +107,8 @@ class CurioAgent(ThreadedAgent):
             free[index], last = False, [index]
             if len(suggestions) < n:
                 posterior.imagine(index)
-        return suggestions
+        here = [*self.measured, *context.pending][-1:]
+        return self._along(suggestions, here) if self.config["travel"] and here else suggestions
 
     def believe(self, context: Context | None) -> Report:
         """Return the maps, see :mod:`agents.curio`, and the predicted spectra."""
@@ -136,7 +141,7 @@ class CurioAgent(ThreadedAgent):
         errors = model.error(posterior.variance)[self._nearest][left]
         error = float(errors.mean()) if errors.size else model.noise
         # Spectra vary over the pool by what is predicted, and by what the prediction misses.
-        predicted = float(model.basis.weights @ self._mean(posterior).var(axis=1))
+        predicted = float(model.basis.weights @ posterior.mean.var(axis=1))
         spread = predicted + calibration.factor * error
         gain = float(posterior.reduction().max())
         return Estimate(
@@ -211,6 +216,7 @@ class CurioAgent(ThreadedAgent):
             self._model,
             self.numbers("model", self._learned),
             robust=self.config["robust"],
+            position=self.config["position"],
         )
         self._learned_at, self._later, self._posterior = self._learned, [], None
 
@@ -270,6 +276,16 @@ class CurioAgent(ThreadedAgent):
             positions = self.pool.positions
             scores /= 1 + cdist(positions[last], positions)[0] / travel
         return scores
+
+    def _along(self, suggestions: list[Suggestion], here: list[int]) -> list[Suggestion]:
+        """Return the suggestions in the order in which each is the nearest to the one before."""
+        positions, left, ordered = self.pool.positions, list(suggestions), []
+        place = positions[here[0]]
+        while left:
+            away = [float(np.hypot(*(positions[suggestion.index] - place))) for suggestion in left]
+            ordered.append(left.pop(int(np.argmin(away))))
+            place = positions[ordered[-1].index]
+        return ordered
 
     def _pick(self, number: int, free: NDArray[np.bool_], scores: Values) -> tuple[int, str]:
         """Return the candidate for the point of this `number`, and why."""

@@ -109,7 +109,9 @@ def matern_32(distance: Values) -> Values:
     return np.asarray((1 + distance) * np.exp(-distance))
 
 
-def fit(sites: Sites, measured: Indices, scores: Values, weights: Values, start: Kernel) -> Kernel:
+def fit(
+    sites: Sites, measured: Indices, scores: Values, weights: Values, start: Kernel, *, position: bool = True
+) -> Kernel:
     """Return the most probable kernel.
 
     Parameters
@@ -123,6 +125,8 @@ def fit(sites: Sites, measured: Indices, scores: Values, weights: Values, start:
         The noise of each spectrum relative to that of a good one.
     start : Kernel
         Where the search begins.
+    position : bool
+        Whether nearness counts, or only structure.
     """
     groups, rank = len(sites.rings), scores.shape[1]
     squared = torch.as_tensor(
@@ -138,15 +142,15 @@ def fit(sites: Sites, measured: Indices, scores: Values, weights: Values, start:
     centre, spread = _priors(groups, rank)
 
     def loss(vector: torch.Tensor) -> torch.Tensor:
-        lengths, reach, structure, position, noise, transfer = _split(vector, groups, rank)
+        lengths, reach, structure, smooth, noise, transfer = _split(vector, groups, rank)
         distances = (torch.exp(-2 * lengths)[:, None, None] * squared).sum(dim=0)
         # The gradient of a square root at 0 is infinite; a distance of 1e-6 is none.
         root = torch.sqrt(5 * distances + 1e-12)
         alike = (1 + root + 5 * distances / 3) * torch.exp(-root)
         alike = alike * (same + (1 - same) * torch.sigmoid(transfer))
         root = np.sqrt(3) * torch.exp(-reach) * apart
-        near = (1 + root) * torch.exp(-root) * same
-        covariance = torch.exp(structure)[:, None, None] * alike + torch.exp(position)[:, None, None] * near
+        near = (1 + root) * torch.exp(-root) * same * position
+        covariance = torch.exp(structure)[:, None, None] * alike + torch.exp(smooth)[:, None, None] * near
         diagonal = torch.exp(noise)[:, None] * noisy + JITTER  # (r, n)
         lower = torch.linalg.cholesky(covariance + torch.diag_embed(diagonal))
         whitened = torch.linalg.solve_triangular(lower, target, upper=False)
@@ -171,14 +175,14 @@ def fit(sites: Sites, measured: Indices, scores: Values, weights: Values, start:
         bounds=list(zip(low, high, strict=True)),
         options={"maxiter": STEPS},
     )
-    lengths, reach, structure, position, noise, transfer = (
+    lengths, reach, structure, smooth, noise, transfer = (
         part.numpy() for part in _split(torch.as_tensor(found.x), groups, rank)
     )
     return Kernel(
         np.exp(lengths),
         float(np.exp(reach[0])),
         np.exp(structure),
-        np.exp(position),
+        np.exp(smooth) * position,
         np.exp(noise),
         float(1 / (1 + np.exp(-transfer[0]))),
     )
@@ -191,7 +195,7 @@ def _split(vector: torch.Tensor, groups: int, rank: int) -> tuple[torch.Tensor, 
 def _join(kernel: Kernel) -> Values:
     logit = np.log(kernel.transfer / (1 - kernel.transfer))
     positive = (*kernel.lengths, kernel.reach, *kernel.structure, *kernel.position, *kernel.noise)
-    return np.array([*np.log(positive), logit])
+    return np.array([*np.log(np.maximum(positive, np.finfo(float).tiny)), logit])
 
 
 def _priors(groups: int, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

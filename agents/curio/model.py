@@ -60,6 +60,7 @@ class Model:
         numbers: np.random.Generator,
         *,
         robust: bool = True,
+        position: bool = True,
     ) -> "Model":
         """Learn from spectra.
 
@@ -80,6 +81,8 @@ class Model:
             Draws the spectra that fit the kernel, if they are too many.
         robust : bool
             Whether to learn weights.
+        position : bool
+            Whether nearness counts, or only structure.
         """
         basis = Basis.of(centred, mean, 1 / weights)
         scores = basis.project(centred)
@@ -87,7 +90,7 @@ class Model:
         start = Kernel.prior(len(sites.rings), scores.shape[1])
         if before is not None and before.scores.shape[1] == scores.shape[1]:
             start = before.kernel
-        kernel = fit(sites, measured[some], scores[some], weights[some], start)
+        kernel = fit(sites, measured[some], scores[some], weights[some], start, position=position)
         nowhere = np.empty(0, dtype=np.int64)
         among = Posterior(sites, kernel, measured, scores, weights, nowhere, nowhere, basis.weights)
         off, variance = among.leave_one_out()  # (r, n)

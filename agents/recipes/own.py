@@ -13,6 +13,7 @@ def curio(
     travel: float = 0.0,
     choice: str = "reducible",
     surroundings: str = "rings",
+    position: bool = True,
     robust: bool = True,
 ) -> CurioAgent:
     """Measures where that lowers the error of the whole map most, and knows how large that error is.
@@ -36,6 +37,8 @@ def curio(
         Measure where most error can be removed, or anywhere: what the model makes of random points.
     surroundings : {"rings", "patch"}
         Learn how much each ring of the patch matters, or take all pixels alike.
+    position : bool
+        Whether near places are alike, or only places that look alike.
     robust : bool
         Trust spectra less that contradict their neighbours and their like.
     """
@@ -48,6 +51,7 @@ def curio(
         "travel": between("travel", travel, 0.0, 1e9),
         "choice": one_of("choice", choice, ("reducible", "random")),
         "surroundings": one_of("surroundings", surroundings, ("rings", "patch")),
+        "position": bool(position),
         "robust": bool(robust),
     }
     return CurioAgent(config)
