@@ -52,7 +52,7 @@ def run(
         typer.Option(help="Array of the sample file that is the spectral axis.", show_default="axis, else the steps"),
     ] = None,
     axis_unit: Annotated[str | None, typer.Option(help="Its unit, where the file does not tell.")] = None,
-    agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "paper-latent",
+    agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "curio",
     points: Annotated[int, typer.Option(help="Spectra in total, initial ones included.")] = 100,
     initial: Annotated[
         int | None, typer.Option(help="Points the agent starts from.", show_default="the agent's own, mostly 30")
