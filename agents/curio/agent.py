@@ -142,7 +142,7 @@ class CurioAgent(ThreadedAgent):
         error = float(errors.mean()) if errors.size else model.noise
         # Spectra vary over the pool by what is predicted, and by what the prediction misses.
         predicted = float(model.basis.weights @ posterior.mean.var(axis=1))
-        spread = predicted + calibration.factor * error
+        spread = (predicted + calibration.factor * error) or 1.0  # all spectra are the same: nothing is wrong
         gain = float(posterior.reduction().max())
         return Estimate(
             error=calibration.factor * error / spread,
