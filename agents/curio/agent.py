@@ -1,6 +1,6 @@
 """The agent ``curio``: curiosity about the error that a measurement can remove."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from agents.curio.kernel import Indices, Kernel
 from agents.curio.model import Model
 from agents.curio.posterior import Posterior
 from agents.curio.sites import Sites
-from agents.protocols import Config, Context, Estimate, Observation, Pool, Record, Report, Suggestion
+from agents.protocols import Config, Context, Estimate, Observation, Past, Pool, Record, Report, Suggestion
 from agents.threaded import ThreadedAgent
 
 Values = NDArray[np.float64]
@@ -36,6 +36,8 @@ PAST_MEAN_COUNTS_AS = 3.0
 PRESENT_FROM = 10
 """With so many spectra of its own, a run does not ask earlier ones how wrong the model is."""
 
+TINY = np.finfo(float).tiny
+
 
 class CurioAgent(ThreadedAgent):
     """See :mod:`agents.curio`.
@@ -55,6 +57,7 @@ class CurioAgent(ThreadedAgent):
         "_learned",
         "_seen",
         "_model",
+        "_with_past",
         "_learned_at",
         "_later",
         "_checks",
@@ -65,6 +68,7 @@ class CurioAgent(ThreadedAgent):
         self._learned = 0
         self._seen: Pool | None = None  # the last image learned; there may be a later one that was not yet
         self._model: Model | None = None
+        self._with_past = False  # whether it knows earlier runs
         self._learned_at = 0  # how many spectra of this run the model knows
         self._later: list[float] = []  # the noise of each later one, relative to that of a good one
         self._checks: list[tuple[float, float]] = []  # the error of each check: expected and found
@@ -189,27 +193,48 @@ class CurioAgent(ThreadedAgent):
             posterior.observe(index, scores, weight)
 
     def _learn_model(self) -> None:
-        """Find basis, kernel and the trust in each spectrum anew."""
-        weights = np.ones(self._past_count + self._learned)
-        if self._model is not None:
-            weights[: len(self._model.weights)] = self._model.weights
-            weights[len(self._model.weights) : len(self._model.weights) + len(self._later)] = self._later
+        """Find basis, kernel and the trust in each spectrum anew, with earlier runs only if they help.
+
+        They do if the present spectra, each predicted from all others, are less off; the geometric mean tells, so that
+        a few bad spectra do not decide.
+        """
+        known = self._model.weights if self._model is not None else np.ones(0)
+        present = np.ones(self._learned)
+        present[: self._learned_at] = known[len(known) - self._learned_at :]
+        present[self._learned_at :] = self._later or 1.0
+        alone = together = None
+        if self._learned >= int(self.config["initial"]):
+            alone = self._learn_from([], present)
+        if self._past_count > 2:
+            together = self._learn_from(self._past, present)
+        if alone is not None and together is not None:
+            off, other = together.found[self._past_count :], alone.found
+            together = together if np.log(off + TINY).mean() < np.log(other + TINY).mean() else None
+        self._with_past = together is not None
+        self._model = together or alone
+        self._learned_at, self._later, self._posterior = self._learned, [], None
+
+    def _learn_from(self, past: Sequence[Past], present: Values) -> Model:
+        """Return the model of the spectra of `past` runs and of this one; `present` (n,) weighs its noise."""
         centred: list[Values] = []
-        mean, first = np.zeros(0), 0
-        for run in [*(past.observations for past in self._past), self._observations[: self._learned]]:
+        mean, weights = np.zeros(0), np.ones(0)
+        known = self._model.weights if self._model is not None and self._with_past else np.ones(self._past_count)
+        counts = [len(run.observations) for run in past]
+        earlier = zip((run.observations for run in past), np.split(known, np.cumsum(counts)), strict=False)
+        for run, noise in [*earlier, (tuple(self._observations[: self._learned]), present)]:
             if not run:
                 continue
             spectra = np.array([observation.spectrum for observation in run], dtype=np.float64)  # (n, K)
-            trust = 1 / weights[first : first + len(run)]
+            trust = 1 / noise
             if centred:
                 mean = (trust @ spectra + PAST_MEAN_COUNTS_AS * mean) / (trust.sum() + PAST_MEAN_COUNTS_AS)
             else:
                 mean = np.average(spectra, axis=0, weights=trust)
             centred.append(spectra - mean)
-            first += len(run)
-        self._model = Model.learn(
+            weights = np.concatenate([weights, noise])
+        return Model.learn(
             self._look(),
-            self._measured(self._learned),
+            self._measured(self._learned, with_past=bool(past)),
             np.concatenate(centred),
             mean,
             weights,
@@ -218,16 +243,16 @@ class CurioAgent(ThreadedAgent):
             robust=self.config["robust"],
             position=self.config["position"],
         )
-        self._learned_at, self._later, self._posterior = self._learned, [], None
 
     @property
     def _past_count(self) -> int:
         return sum(len(run.observations) for run in self._past)
 
-    def _measured(self, count: int) -> Indices:
-        """Return which sites were measured: those of earlier runs, and the first `count` of this one."""
+    def _measured(self, count: int, *, with_past: bool) -> Indices:
+        """Return which sites were measured: those of earlier runs, if they count, and the first `count` of this one."""
         size = len(self.pool)
-        return np.concatenate([np.arange(size, size + self._past_count), self.measured[:count]])
+        past = np.arange(size, size + self._past_count) if with_past else np.empty(0, dtype=np.int64)
+        return np.concatenate([past, self.measured[:count]])
 
     def _look(self) -> Sites:
         """Return what is known of each place; which candidates are looked after, and which are kept for checks."""
@@ -252,13 +277,22 @@ class CurioAgent(ThreadedAgent):
                 kernel = Kernel.prior(len(sites.rings), 1)
                 nothing = np.empty(0)
                 self._posterior = Posterior(
-                    sites, kernel, self._measured(0)[:0], nothing[:, None], nothing, self._working, some, np.ones(1)
+                    sites,
+                    kernel,
+                    self._measured(0, with_past=False),
+                    nothing[:, None],
+                    nothing,
+                    self._working,
+                    some,
+                    np.ones(1),
                 )
                 for index in self.measured[: self._learned]:
                     self._posterior.imagine(int(index))
             else:
                 model = self._model
-                self._posterior = model.posterior(sites, self._measured(self._learned_at), self._working, some)
+                self._posterior = model.posterior(
+                    sites, self._measured(self._learned_at, with_past=self._with_past), self._working, some
+                )
                 for observation, weight in zip(self._observations[self._learned_at :], self._later, strict=False):
                     centred = np.asarray(observation.spectrum, dtype=np.float64) - model.basis.mean
                     self._posterior.observe(observation.index, model.basis.project(centred), weight)
@@ -291,8 +325,8 @@ class CurioAgent(ThreadedAgent):
         """Return the candidate for the point of this `number`, and why."""
         every = int(self.config["checks"])
         checks = self._reserve[free[self._reserve]]
-        if every and (number + 1) % every == 0 and checks.size:
-            return int(checks[0]), "check"
+        if self._model is not None and every and (number + 1) % every == 0 and checks.size:
+            return int(checks[0]), "check"  # before there is a model, there is nothing to check
         others = free.copy()
         others[self._reserve] = False
         if not others.any():
@@ -308,7 +342,7 @@ class CurioAgent(ThreadedAgent):
     def _calibrate(self, model: Model) -> Calibration:
         expected, found = np.array(self._checks).reshape(-1, 2).T
         # Earlier runs say how wrong the model is as long as this one has hardly begun.
-        present = slice(self._past_count if self._learned_at >= PRESENT_FROM else 0, None)
+        present = slice(-self._learned_at if self._learned_at >= PRESENT_FROM else None, None)
         return Calibration.of(expected, found, model.expected[present], model.found[present])
 
     def _mean(self, posterior: Posterior) -> Values:
