@@ -163,8 +163,9 @@ class Report:
         Training losses; the keys are the agent's :attr:`Agent.losses`, NaN before the first training.
     maps : mapping of str to (N,) float32
         Pictures over the pool (score, predicted error …); empty before the first training. ``predicted_error`` is
-        relative to what its agent knows. Where ``error_low`` and ``error_high`` stand beside it, it is a mean squared
-        error in the square of the spectrum's unit, and so are these and ``reducible_error``.
+        relative to what its agent knows. Where ``error_low`` and ``error_high`` stand beside it, these three are mean
+        squared errors against a spectrum to be measured, noise included, and ``reducible_error`` is without; all in
+        the square of the spectrum's unit.
     prediction : (N, K) float32 or None
         The predicted spectrum at every candidate in the unit of the spectra; None for an agent that predicts none
         and before the first training.

@@ -48,7 +48,8 @@ def draw_map(axes: Axes, history: History, values: Array, label: str, **style: A
 def belief(history: History, maps: Mapping[str, Array], name: str) -> tuple[Array, str]:
     """Return a map of what the agent believed, as it is drawn, and its unit: squared errors as rms, as the true one."""
     if name in ERRORS and "error_low" in maps:
-        return np.sqrt(np.maximum(maps[name], 0.0)), f"rms / {spectrum_unit(history)}"
+        kind = "rms" if name == "reducible_error" else "rms with noise"
+        return np.sqrt(np.maximum(maps[name], 0.0)), f"{kind} / {spectrum_unit(history)}"
     return maps[name], "relative to the mean" if name == "predicted_error" else ""
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 from bluesky import RunEngine
 
@@ -10,6 +11,7 @@ from curio_plans.documents import History
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
 from curio_plans.replay import verify
+from curio_plans.report import evaluate, figure
 from curio_plans.until import CHECKS
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
@@ -44,6 +46,22 @@ def test_a_run_ends_when_the_agent_knows_enough_and_is_replayed_to_the_same_end(
     before = [decision.estimate for decision in history.decisions if decision.estimate is not None]
     assert all(known.high > 0.6 or known.checks < CHECKS for known in before), "and not a point later"
     assert verify(satisfied, build).identical
+
+
+def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_first_points(satisfied):
+    history = History(satisfied)
+    panels = {axes.get_title(): axes for axes in figure(history, evaluate(history)).axes}
+    expected, true = panels["error the agent expects"], panels["true error (agent)"]
+    shown = [np.asarray(axes.images[0].get_array()).ravel() for axes in (expected, true)]
+    np.testing.assert_allclose(shown[0], np.sqrt(history.maps[-1].maps["predicted_error"]))
+    assert 0.3 < np.sqrt((shown[0] ** 2).mean() / (shown[1] ** 2).mean()) < 3
+    labels = [axes.images[0].colorbar.ax.get_ylabel() for axes in (expected, true)]
+    assert labels == ["rms with noise / a.u.", "rms / a.u."], "the twin's truth has no noise"
+    first = [one.position for one, decision in zip(history.observations, history.decisions, strict=True)
+             if decision.phase == "initial"]  # fmt: skip
+    (drawn,) = [line for axes in panels.values() for line in axes.lines if line.get_label() == "initial"]
+    np.testing.assert_allclose(drawn.get_xydata(), first)
+    assert len(first) == 10
 
 
 def test_a_run_of_it_that_was_killed_goes_on_to_the_same_end(satisfied, facts):
