@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## An autonomous experiment on the simulated microscope.
-	$(BIN)/curio run --points 100 --initial 30
+	$(BIN)/curio run --points 100
 
 test: check  ## Everything that must hold.
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4

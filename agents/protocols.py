@@ -162,7 +162,10 @@ class Report:
     losses : mapping of str to float
         Training losses; the keys are the agent's :attr:`Agent.losses`, NaN before the first training.
     maps : mapping of str to (N,) float32
-        Pictures over the pool (score, predicted error …); empty before the first training.
+        Pictures over the pool (score, predicted error …); empty before the first training. ``predicted_error`` is
+        relative to what its agent knows. Where ``error_low`` and ``error_high`` stand beside it, these three are mean
+        squared errors against a spectrum to be measured, noise included, and ``reducible_error`` is without; all in
+        the square of the spectrum's unit.
     prediction : (N, K) float32 or None
         The predicted spectrum at every candidate in the unit of the spectra; None for an agent that predicts none
         and before the first training.
@@ -191,7 +194,7 @@ class Estimate:
     gain : float
         By how much the next point is expected to lower it.
     checks : int
-        Number of random validation points on which it rests.
+        Number of random validation points of this run on which it rests; under three, it ends no run.
     """
 
     error: float

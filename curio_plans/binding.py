@@ -46,7 +46,7 @@ def name_agent(plan: Callable[..., Any], configure: Callable[..., dict[str, Any]
     Examples
     --------
     >>> explore = name_agent(curiosity, configure)
-    >>> RE(explore(afm, "paper-latent", points=50, options={"initial": 10}))  # doctest: +SKIP
+    >>> RE(explore(afm, "curio", points=50, options={"initial": 10}))  # doctest: +SKIP
     """
     signature = inspect.signature(plan)
 

@@ -23,6 +23,9 @@ from curio_plans.until import Stopping, ending_note
 Measure = Callable[..., MsgGenerator[str]]
 """A step hook with the signature of :func:`curio_plans.stubs.take_spectrum`."""
 
+AT_ONCE = 100
+"""So many candidates are checked between two messages."""
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -211,7 +214,12 @@ class Exploration:
         pool = self.history.pool
         if pool is None:
             return
-        refused = [index for index, place in enumerate(pool.positions) if not self._allows((place[0], place[1]))]
+        refused: list[int] = []
+        for index, (x, y) in enumerate(pool.positions):
+            if index % AT_ONCE == 0:
+                yield from bps.null()  # a large pool must not keep a pause waiting
+            if not self._allows((x, y)):
+                refused.append(index)
         if refused:
             yield from self.exclude(refused, "the limits of the scanner do not allow it")
 

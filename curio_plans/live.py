@@ -141,7 +141,7 @@ class LiveView:
         nmse = decision.map_mse / self._floor if self._floor > 0 else float("nan")
         error = float("nan") if decision.estimate is None else decision.estimate.error
         row = (
-            f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3f')} "
+            f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3g')} "
             f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} {_number(error, '6.3f')} "
             f"{decision.think_time:>6.2f} s"
         )

@@ -20,6 +20,9 @@ from curio_plans.thinker import Thinker
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+CHECKS = 3
+"""An estimate that rests on fewer validation points ends no run: without them it is what the agent makes of itself."""
+
 
 class StoppingRule(BaseModel):
     """When a run ends before its last point; of several rules, the first that says so ends it.
@@ -27,7 +30,8 @@ class StoppingRule(BaseModel):
     Attributes
     ----------
     error : float or None
-        The agent's estimate of its error over what was not measured is at most this.
+        The agent's estimate of its error over what was not measured is at most this; as for `gain`, it must rest on
+        three random validation points of this run.
     cautious : bool
         That estimate is the upper end of its 90 % interval, so the error is larger in one of 20 cases at most if the
         agent knows itself; else it is the estimate itself.
@@ -88,7 +92,7 @@ class StoppingRule(BaseModel):
         return None
 
     def satisfied(self, records: int, estimate: Estimate | None) -> Ending | None:
-        """Return the ending where the agent knows enough, or would hardly learn more; else, or untold, None.
+        """Return the ending where the agent knows enough, or would hardly learn more; else, or not yet checked, None.
 
         Parameters
         ----------
@@ -97,7 +101,7 @@ class StoppingRule(BaseModel):
         estimate : Estimate or None
             What the agent believes of its error.
         """
-        if estimate is None:
+        if estimate is None or estimate.checks < CHECKS:
             return None
         error, gain = estimate.high if self.cautious else estimate.error, self.gain_points * estimate.gain
         if self.error is not None and error <= self.error:

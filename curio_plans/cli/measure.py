@@ -52,10 +52,10 @@ def run(
         typer.Option(help="Array of the sample file that is the spectral axis.", show_default="axis, else the steps"),
     ] = None,
     axis_unit: Annotated[str | None, typer.Option(help="Its unit, where the file does not tell.")] = None,
-    agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "paper-latent",
+    agent: Annotated[str, typer.Option(help="Who decides; see [bold]curio agents[/].")] = "curio",
     points: Annotated[int, typer.Option(help="Spectra in total, initial ones included.")] = 100,
     initial: Annotated[
-        int | None, typer.Option(help="Points the agent starts from.", show_default="the agent's own, mostly 30")
+        int | None, typer.Option(help="Points the agent starts from.", show_default="the agent's own; 10 of curio")
     ] = None,
     window: Annotated[int, typer.Option(help="Side in px of the patch the agent sees around each candidate.")] = 9,
     stride: Annotated[

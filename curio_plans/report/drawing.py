@@ -1,5 +1,6 @@
 """What all figures of a run share: colours, maps over the pool, units."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ Array = NDArray[np.floating[Any]]
 ACCENT, QUIET = "#c2410c", "#64748b"
 FLOOR_COLOURS = {"patch": "#0f766e", "position": "#7c3aed", "patch and position": "#475569"}
 """Of the kernel ridge regressions in :data:`curio_plans.floors.KINDS`."""
+
+ERRORS = ("predicted_error", "error_low", "error_high", "reducible_error")
+"""Maps that are mean squared errors, see :class:`agents.protocols.Report`."""
 
 
 def draw_frame(axes: Axes, history: History) -> None:
@@ -39,6 +43,14 @@ def draw_map(axes: Axes, history: History, values: Array, label: str, **style: A
         **{"cmap": "viridis", "vmax": float(np.nanpercentile(values, 99)), **style},
     )
     axes.figure.colorbar(shown, ax=axes, label=label, shrink=0.75)
+
+
+def belief(history: History, maps: Mapping[str, Array], name: str) -> tuple[Array, str]:
+    """Return a map of what the agent believed, as it is drawn, and its unit: squared errors as rms, as the true one."""
+    if name in ERRORS and "error_low" in maps:
+        kind = "rms" if name == "reducible_error" else "rms with noise"
+        return np.sqrt(np.maximum(maps[name], 0.0)), f"{kind} / {spectrum_unit(history)}"
+    return maps[name], "relative to the mean" if name == "predicted_error" else ""
 
 
 def leave_blank(axes: Axes, reason: str) -> None:

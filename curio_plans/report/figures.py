@@ -15,6 +15,7 @@ from curio_plans.report.drawing import (
     ACCENT,
     FLOOR_COLOURS,
     QUIET,
+    belief,
     draw_frame,
     draw_map,
     leave_blank,
@@ -114,14 +115,16 @@ def maps(history: History, data: xarray.Dataset) -> Figure:
     panels = drawing.subplots(1, len(names) + compare, squeeze=False)[0]
     measured = data["measured"].to_numpy()
     x, y = np.meshgrid(data["x"], data["y"])
+    drawn = {name: data[name].to_numpy().ravel() for name in names}
     for axes, name in zip(panels, names, strict=False):
-        draw_map(axes, history, data[name].to_numpy().ravel(), _MAP_UNITS.get(name, "").format(spectrum_unit(history)))
+        values, unit = belief(history, drawn, name)
+        draw_map(axes, history, values, f"rms / {spectrum_unit(history)}" if name == "error" else unit)
         axes.plot(x[measured], y[measured], ".", color="white", ms=1.5)
         axes.set(title=_MAP_TITLES.get(name, name), xlabel="x / nm")
     if compare:
-        expected, true = data["predicted_error"].to_numpy(), data["error"].to_numpy()
-        panels[-1].plot(expected[~measured], true[~measured], ".", color=QUIET, ms=2, label="unmeasured")
-        panels[-1].plot(expected[measured], true[measured], ".", color=ACCENT, ms=3, label="measured")
+        (expected, _), true, known = belief(history, drawn, "predicted_error"), drawn["error"], measured.ravel()
+        panels[-1].plot(expected[~known], true[~known], ".", color=QUIET, ms=2, label="unmeasured")
+        panels[-1].plot(expected[known], true[known], ".", color=ACCENT, ms=3, label="measured")
         correlation = data.attrs.get("rank_correlation", np.nan)
         panels[-1].set(title=f"rank correlation {correlation:.2f}", xlabel="expected", ylabel="true")
         panels[-1].legend(fontsize=7)
@@ -203,7 +206,6 @@ def write_figures(
 
 
 _MAP_TITLES = {"predicted_error": "error the agent expects", "error": "true error"}
-_MAP_UNITS = {"predicted_error": "relative", "error": "rms / {}"}
 
 
 def _title(history: History) -> str:

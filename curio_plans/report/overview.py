@@ -13,6 +13,7 @@ from curio_plans.report.drawing import (
     FLOOR_COLOURS,
     QUIET,
     Array,
+    belief,
     draw_frame,
     draw_map,
     leave_blank,
@@ -74,8 +75,8 @@ def _draw_path(axes: Axes, history: History) -> None:
     if not history.observations:
         return
     places = np.array([observation.position for observation in history.observations])
-    initial = np.zeros(len(places), dtype=bool)
-    initial[: sum(decision.phase == "initial" for decision in history.decisions)] = True
+    begun = {decision.candidate for decision in history.decisions if decision.phase == "initial"}
+    initial = np.array([observation.index in begun for observation in history.observations])
     if initial.any():
         axes.plot(places[initial, 0], places[initial, 1], "o", mfc="none", mec="#38bdf8", ms=5, label="initial")
         axes.legend(loc="upper right", fontsize=7)
@@ -89,7 +90,8 @@ def _draw_predicted_error(axes: Axes, history: History) -> None:
     axes.set(title="error the agent expects", xlabel="x / nm")
     if not history.maps or "predicted_error" not in history.maps[-1].maps:
         return leave_blank(axes, "this agent predicts no error")
-    return draw_map(axes, history, history.maps[-1].maps["predicted_error"], "relative to the mean", vmin=0.0)
+    values, unit = belief(history, history.maps[-1].maps, "predicted_error")
+    return draw_map(axes, history, values, unit)
 
 
 def _draw_true_error(axes: Axes, history: History, prediction: Array | None, label: str) -> None:

@@ -1,4 +1,4 @@
-"""The plans, and agents by name: RE(curiosity(afm, 'paper-latent', points=50)).
+"""The plans, and agents by name: RE(curiosity(afm, 'curio', points=50)).
 
 The limits are for the queueserver, which checks them when a plan is submitted; the plans check more when they begin.
 """
@@ -56,5 +56,5 @@ agent = configure
 print(
     f"curio: RE, afm ({settings.backend.name}), catalog; data in {data}\n"
     "       plans image, spectra_at, grid_spectroscopy, curiosity, resume\n"
-    f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, 'paper-latent', points=50))"
+    f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, 'curio', points=50))"
 )

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,7 @@ def test_when_an_agent_is_satisfied(chosen, rule, reason):
     ending = StoppingRule(**chosen).satisfied(9, ESTIMATE)
     assert (ending and ending.rule) == rule
     assert StoppingRule(**chosen).satisfied(9, None) is None
+    assert StoppingRule(**chosen).satisfied(9, replace(ESTIMATE, checks=2)) is None
     if ending is not None:
         assert reason in ending.reason
         assert ending.records == 9

@@ -14,12 +14,12 @@ from terminal import curio
 from curio_plans.documents import History
 from curio_plans.storage import Storage
 
-SMALL = ["--points", "9", "--initial", "5", "--pixels", "32", "--stride", "3", "-o", "filters=4"]
+SMALL = ["--points", "9", "--initial", "5", "--pixels", "32", "--stride", "3"]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A directory with one small run of paper-latent."""
+    """A directory with one small run of the default agent."""
     directory = tmp_path_factory.mktemp("runs") / "data"
     output = curio("run", *SMALL, directory=directory)
     (directory / "output.txt").write_text(output)
@@ -47,8 +47,8 @@ def test_a_run_shows_itself_and_says_where_everything_is(data):
 
 def test_runs_are_listed(data):
     output = curio("runs", directory=data)
-    (row,) = [line for line in output.splitlines() if "paper-latent" in line]
-    assert row.split()[-4:] == ["curiosity", "paper-latent", "9", "success"]
+    (row,) = [line for line in output.splitlines() if "curio" in line]
+    assert row.split()[-4:] == ["curiosity", "curio", "9", "success"]
 
 
 def test_a_run_is_found_by_the_beginning_of_its_uid(data):
@@ -119,11 +119,11 @@ def files(directory):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--agent", "bold"], "there is no agent 'bold'; known are deep-kernel, farthest-point"),
+        (["--agent", "bold"], "there is no agent 'bold'; known are curio, deep-kernel, farthest-point"),
         (["--points", "0"], "points must be a whole number of at least 1, got 0"),
         (["--points", "-5"], "points must be a whole number of at least 1"),
         (["--points", "100000"], "choose fewer points, a smaller window or a smaller stride"),
-        (["--initial", "0"], "initial must be a whole number of at least 2, got 0"),
+        (["--initial", "0"], "initial must be a whole number of at least 4, got 0"),
         (["--initial", "30", "--points", "20"], "starts from 30 initial points, but the run has only 20"),
         (["--agent", "random", "--initial", "3"], "'random' has no initial points; leave out --initial"),
         (["--window", "2"], "window must be at least 3 px, got 2"),
@@ -138,7 +138,7 @@ def files(directory):
         (["--until", "loops many"], "until: loops: Input should be a valid integer"),
         (["-o", "filters"], "expected --option name=value, got 'filters'"),
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
-        (["-o", "filters=many"], "filters must be a whole number"),
+        (["-o", "checks=many"], "checks must be a whole number"),
         (["--sample", "nowhere.npz"], "nowhere.npz"),
         (["--learn-from", "latest"], "no such directory"),
     ],

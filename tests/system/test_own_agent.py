@@ -1,0 +1,86 @@
+"""The project's own agent in whole runs: one that ends by what it knows, and one that begins where another ended."""
+
+import copy
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+
+from agents.registry import build, configure
+from curio_plans.documents import History
+from curio_plans.plans import curiosity
+from curio_plans.plans import resume as resume_plan
+from curio_plans.replay import verify
+from curio_plans.report import evaluate, figure
+from curio_plans.until import CHECKS
+from ophyd_devices import AFM
+from ophyd_devices.twin import twin
+
+
+def run(plan, *arguments, seed=3, **options):
+    """Run a plan on a fresh twin; return what it emits."""
+    emitted, afm = [], AFM(twin(seed=seed), name="afm")
+    afm.imager.pixels.put((32, 32))
+    afm.spectrometer.steps_per_cycle.put(16)
+    engine = RunEngine({})
+    engine.subscribe(lambda name, doc: emitted.append((name, copy.deepcopy(dict(doc)))))
+    try:
+        engine(plan(afm, *arguments, build=build, **options))
+    finally:
+        afm.close()
+    return emitted
+
+
+@pytest.fixture(scope="module")
+def satisfied():
+    """A run that may measure 120 points, and ends when the agent knows enough."""
+    return run(curiosity, configure("curio", checks=5), 120, until={"error": 0.6}, window=5)
+
+
+def test_a_run_ends_when_the_agent_knows_enough_and_is_replayed_to_the_same_end(satisfied):
+    history = History(satisfied)
+    assert history.ending.rule == "error"
+    assert history.estimate.high == history.ending.value <= 0.6
+    assert history.estimate.checks >= CHECKS
+    assert 20 < len(history.observations) < 120
+    before = [decision.estimate for decision in history.decisions if decision.estimate is not None]
+    assert all(known.high > 0.6 or known.checks < CHECKS for known in before), "and not a point later"
+    assert verify(satisfied, build).identical
+
+
+def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_first_points(satisfied):
+    history = History(satisfied)
+    panels = {axes.get_title(): axes for axes in figure(history, evaluate(history)).axes}
+    expected, true = panels["error the agent expects"], panels["true error (agent)"]
+    shown = [np.asarray(axes.images[0].get_array()).ravel() for axes in (expected, true)]
+    np.testing.assert_allclose(shown[0], np.sqrt(history.maps[-1].maps["predicted_error"]))
+    assert 0.3 < np.sqrt((shown[0] ** 2).mean() / (shown[1] ** 2).mean()) < 3
+    labels = [axes.images[0].colorbar.ax.get_ylabel() for axes in (expected, true)]
+    assert labels == ["rms with noise / a.u.", "rms / a.u."], "the twin's truth has no noise"
+    first = [one.position for one, decision in zip(history.observations, history.decisions, strict=True)
+             if decision.phase == "initial"]  # fmt: skip
+    (drawn,) = [line for axes in panels.values() for line in axes.lines if line.get_label() == "initial"]
+    np.testing.assert_allclose(drawn.get_xydata(), first)
+    assert len(first) == 10
+
+
+def test_a_run_of_it_that_was_killed_goes_on_to_the_same_end(satisfied, facts):
+    for part in (0.4, 0.9):
+        killed = copy.deepcopy(satisfied[: int(part * len(satisfied))])
+        both = killed + run(resume_plan, "the run", stored=lambda uid, killed=killed: killed)
+        assert str(facts(both)) == str(facts(satisfied)), "NaN is not equal to itself"
+        assert History(both).ending == History(satisfied).ending
+
+
+def test_a_run_that_learned_from_another_is_curious_at_once_but_checks_before_it_ends(satisfied):
+    uid = satisfied[0][1]["uid"]
+    known = {uid: satisfied}
+    options = {"learn_from": [uid], "stored": known.__getitem__}
+    documents = run(curiosity, configure("curio", checks=3), 40, until={"error": 0.9}, window=5, seed=4, **options)
+    history = History(documents)
+    assert history.decisions[0].phase == "curious"
+    assert history.decisions[0].estimate.checks == 0
+    assert history.decisions[0].estimate.error < 0.9, "it could have ended at once"
+    assert history.ending.rule == "error"
+    assert len(history.observations) >= 3 * CHECKS
+    assert verify(documents, build, stored=known.__getitem__).identical
