@@ -93,17 +93,17 @@ known without noise. Windows of 9 px. Every decision is that of a run. In bracke
 
 
 def _section(name: str, part: Part, study: Study, cache: Path, output: Path) -> str:
-    """Write the figures of a part and return its text; empty while it has no finished job."""
+    """Write the figures of a part and return its text; empty while one of its strategies has no finished job."""
     asked = part.jobs(study)
     jobs = asked | part.borrowed(study)
     loaded = {key: load(job, cache) for key, job in jobs.items() if (cache / job.name).exists()}
     finished = {key: outcome for key, (_, outcome) in loaded.items()}
-    if not any(key in finished for key in asked):
+    done, of = (Counter(key[1] for key in keys) for keys in (asked.keys() & finished.keys(), asked))
+    if done.keys() != of.keys():
         return ""
     lines = [f"## {part.title}\n", wrap(part.text), f"\n```text\npython -m benchmarks.own --part {name}\n```\n"]
     lines += part.lines(Results(study, jobs, finished, cache, output / "images" / "benchmarks"))
-    done, of = Counter(key[1] for key in finished if key in asked), Counter(key[1] for key in asked)
-    seconds = sum(facts["cpu_s"] for facts, _ in loaded.values())
+    seconds = sum(facts["cpu_s"] for key, (facts, _) in loaded.items() if key in asked)
     counted = ", ".join(f"{agent} {done[agent]} of {number}" for agent, number in of.items())
     lines.append(wrap(f"Finished runs: {counted}. {seconds / 60:.1f} min of CPU time in all, on one thread."))
     return "\n".join(lines)

@@ -44,12 +44,13 @@ def lines(results: Results) -> list[str]:
                 reached = times[np.isfinite(times).all(axis=1)]
                 minutes += [*reached / 60]
                 pairs += [reached] if len(reached) else []
-            ratio = geometric([pair[:, 0] for pair in pairs], [pair[:, 1] for pair in pairs])
-            mean = np.mean(minutes, axis=0) if minutes else np.full(2, np.nan)
+            if not pairs:
+                continue
+            alike, minding = np.mean(minutes, axis=0)[::-1]
             rows.append({
                 "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count, "pairs": len(minutes),
-                "min, travel=0": f"{mean[1]:.2f}", f"min, travel={LOOP_S:g} s · velocity": f"{mean[0]:.2f}",
-                "change of time": percent(ratio),
+                "min, travel=0": f"{alike:.2f}", f"min, travel={LOOP_S:g} s · velocity": f"{minding:.2f}",
+                "change of time": percent(geometric([pair[:, 0] for pair in pairs], [pair[:, 1] for pair in pairs])),
             })  # fmt: skip
     return [markdown(pd.DataFrame(rows))]
 
