@@ -31,7 +31,7 @@ def lines(results: Results) -> list[str]:
     rows = []
     for label, velocity in VELOCITIES.items():
         for count in results.study.budgets[:3]:
-            pairs, minutes = [], []
+            pairs, minutes, runs = [], [], 0
             for name in results.samples:
                 seeds = results.seeds(name, FULL, near(velocity))
                 if not seeds:
@@ -42,13 +42,14 @@ def lines(results: Results) -> list[str]:
                     for seed in seeds
                 ])  # (S, 2)  # fmt: skip
                 reached = times[np.isfinite(times).all(axis=1)]
+                runs += len(seeds)
                 minutes += [*reached / 60]
                 pairs += [reached] if len(reached) else []
             if not pairs:
                 continue
             alike, minding = np.mean(minutes, axis=0)[::-1]
             rows.append({
-                "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count, "pairs": len(minutes),
+                "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count, "pairs": f"{len(minutes)} of {runs}",
                 "min, travel=0": f"{alike:.2f}", f"min, travel={LOOP_S:g} s · velocity": f"{minding:.2f}",
                 "change of time": percent(geometric([pair[:, 0] for pair in pairs], [pair[:, 1] for pair in pairs])),
             })  # fmt: skip
