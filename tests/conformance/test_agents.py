@@ -179,10 +179,8 @@ def test_it_reports_what_it_said_it_would(name):
         agent.ingest(observe(suggestion.index))
 
 
-@every_agent
+@pytest.mark.parametrize("name", [name for name in known_agents() if isinstance(build(quick(name)), EstimatesError)])
 def test_an_estimate_of_its_error_follows_from_the_records_alone(name):
-    if not isinstance(build(quick(name)), EstimatesError):
-        pytest.skip(f"{name} does not estimate its error")
     asked, late = build(quick(name, seed=2)), build(quick(name, seed=2))
     asked.ingest(POOL)
     said = []
