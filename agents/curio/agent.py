@@ -1,6 +1,7 @@
 """The agent ``curio``: curiosity about the error that a measurement can remove."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from agents.curio.posterior import Posterior
 from agents.curio.sites import Sites
 from agents.protocols import Config, Context, Estimate, Observation, Past, Pool, Record, Report, Suggestion
 from agents.threaded import ThreadedAgent
+from agents.training import threads
 
 Values = NDArray[np.float64]
 
@@ -32,6 +34,9 @@ INTEGRATED_OVER = 256
 
 PAST_MEAN_COUNTS_AS = 3.0
 """The mean spectrum of earlier runs is worth so many present spectra."""
+
+PAST_AT_MOST = 512
+"""Of earlier runs so many spectra at most are learned from, drawn evenly from all runs."""
 
 PRESENT_FROM = 10
 """With so many spectra of its own, a run does not ask earlier ones how wrong the model is."""
@@ -79,7 +84,7 @@ class CurioAgent(ThreadedAgent):
         if isinstance(record, Pool):
             self._seen = record
             self._forget()
-            if self._model is None and sum(len(run.observations) for run in self._past) > 2:
+            if self._model is None and self._past_count > 2:
                 self._learn_model()
         elif isinstance(record, Observation):
             self._observe(record.index, np.asarray(record.spectrum, dtype=np.float64))
@@ -136,7 +141,11 @@ class CurioAgent(ThreadedAgent):
 
     def estimate(self) -> Estimate | None:
         """Return how well everything ingested so far is known; None before there is a model."""
-        self.catch_up()
+        with threads(self.config["threads"]):
+            self.catch_up()
+            return self._estimate()
+
+    def _estimate(self) -> Estimate | None:
         if self._model is None:
             return None
         posterior, model, calibration = self._fold(), self._model, self._calibrate(self._model)
@@ -206,7 +215,7 @@ class CurioAgent(ThreadedAgent):
         if self._learned >= int(self.config["initial"]):
             alone = self._learn_from([], present)
         if self._past_count > 2:
-            together = self._learn_from(self._past, present)
+            together = self._learn_from(self._lessons(), present)
         if alone is not None and together is not None:
             off, other = together.found[self._past_count :], alone.found
             together = together if np.log(off + TINY).mean() < np.log(other + TINY).mean() else None
@@ -246,7 +255,16 @@ class CurioAgent(ThreadedAgent):
 
     @property
     def _past_count(self) -> int:
-        return sum(len(run.observations) for run in self._past)
+        return sum(len(run.observations) for run in self._lessons())
+
+    def _lessons(self) -> list[Past]:
+        """Return the earlier runs with as many of their spectra as are learned from."""
+        share = PAST_AT_MOST // max(len(self._past), 1)
+        lessons = []
+        for number, run in enumerate(self._past):
+            some = np.sort(self.numbers("past", number).permutation(len(run.observations))[:share])
+            lessons.append(replace(run, observations=tuple(run.observations[index] for index in some)))
+        return lessons
 
     def _measured(self, count: int, *, with_past: bool) -> Indices:
         """Return which sites were measured: those of earlier runs, if they count, and the first `count` of this one."""
@@ -258,7 +276,7 @@ class CurioAgent(ThreadedAgent):
         """Return what is known of each place; which candidates are looked after, and which are kept for checks."""
         if self._sites is None:
             pool = self._seen or self.pool
-            self._sites = Sites.of(pool, self._past, rings=self.config["surroundings"] == "rings")
+            self._sites = Sites.of(pool, self._lessons(), rings=self.config["surroundings"] == "rings")
             lattice = _lattice(pool.grid)
             self._nearest = _nearest_of(lattice, pool.grid)
             self._working = lattice

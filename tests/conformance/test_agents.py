@@ -16,6 +16,7 @@ from agents.protocols import (
     Agent,
     Answer,
     Context,
+    EstimatesError,
     Exclusion,
     ExhaustedError,
     Observation,
@@ -176,6 +177,22 @@ def test_it_reports_what_it_said_it_would(name):
             assert not report.maps
             assert report.prediction is None
         agent.ingest(observe(suggestion.index))
+
+
+@pytest.mark.parametrize("name", [name for name in known_agents() if isinstance(build(quick(name)), EstimatesError)])
+def test_an_estimate_of_its_error_follows_from_the_records_alone(name):
+    asked, late = build(quick(name, seed=2)), build(quick(name, seed=2))
+    asked.ingest(POOL)
+    said = []
+    for _ in range(16):
+        asked.estimate()
+        said += measure(asked, 1)
+    late.ingest(POOL, *(observe(entry[0]) for entry in said))
+    estimate = late.estimate()
+    assert estimate == asked.estimate()
+    assert 0 <= estimate.low <= estimate.error <= estimate.high
+    assert 0 <= estimate.noise <= estimate.error
+    assert tell(late.suggest(1, Context(budget=BUDGET))[0]) == tell(asked.suggest(1, Context(budget=BUDGET))[0])
 
 
 @every_agent
