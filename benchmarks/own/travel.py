@@ -49,7 +49,8 @@ def lines(results: Results) -> list[str]:
                 continue
             alike, minding = np.mean(minutes, axis=0)[::-1]
             rows.append({
-                "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count, "pairs": f"{len(minutes)} of {runs}",
+                "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count,
+                "pairs": f"{len(minutes)} of {runs}",
                 "min, travel=0": f"{alike:.2f}", f"min, travel={LOOP_S:g} s · velocity": f"{minding:.2f}",
                 "change of time": percent(geometric([pair[:, 0] for pair in pairs], [pair[:, 1] for pair in pairs])),
             })  # fmt: skip
