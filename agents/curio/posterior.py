@@ -109,15 +109,19 @@ class Posterior:
 
     def observe(self, site: int, scores: Values, weight: float = 1.0) -> None:
         """Take one more spectrum, (r,)."""
-        mean, _ = self.predict(site)
-        self.imagine(site, weight)
+        row, covariance = self._row(site)
+        mean = np.einsum("cn,cn->c", row, self._whitened[:, : self._count])
+        self._extend(site, weight, row, covariance)
         last = self._count - 1
         self._whitened[:, last] = (scores - mean) / self._lower[:, last, last]
         self.mean += self._whitened[:, last, None] * self._rows[:, last]
 
     def imagine(self, site: int, weight: float = 1.0) -> None:
         """Take notice that a spectrum will be taken at a site, whatever it will be: variances depend on no more."""
-        row, covariance = self._row(site)
+        self._extend(site, weight, *self._row(site))
+
+    def _extend(self, site: int, weight: float, row: Values, covariance: Values) -> None:
+        """Add the row of a site to the factor, see :meth:`_row`."""
         n = self._count
         if n == len(self._measured):
             self._grow()
