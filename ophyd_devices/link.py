@@ -51,8 +51,12 @@ class _Command:
     status: DeviceStatus
     protected: bool = False
     timeout: float | None = None
-    pardoned: bool = False
+    pardoned: bool | None = None
     expired: bool = False
+
+    def pardon(self, success: bool) -> None:
+        """Let it end well if everyone who stops it says so: withdrawing after a stop takes nothing back."""
+        self.pardoned = success and self.pardoned is not False
 
 
 class Link:
@@ -126,12 +130,12 @@ class Link:
             self._waiting = [command for command in self._waiting if command.protected]
             running = self._running
         if running is not None and not running.protected:
-            running.pardoned = success
+            running.pardon(success)
             self._stop(running)
             if self._running is running:
                 threading.Thread(target=self._insist, args=(running,), name="stopping", daemon=True).start()
         for command in dropped:
-            command.pardoned = success
+            command.pardon(success)
             _end(command, Interrupted(f"{command.status.device.name} was stopped before it began"))
 
     def close(self) -> None:

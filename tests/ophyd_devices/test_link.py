@@ -1,12 +1,13 @@
 """The watchdog's side of the instrument: while the tip is engaged the controller is told that we live."""
 
+import threading
 import time
 
 import pytest
 from safety import Recorder
 
 from ophyd_devices import AFM, link
-from ophyd_devices.backend import BackendError
+from ophyd_devices.backend import BackendError, Interrupted
 
 
 @pytest.fixture
@@ -102,3 +103,24 @@ def test_force_and_its_error_are_measured_after_each_command(afm, backend, monke
     afm.spectrometer.trigger().wait(5)
     assert afm.tip.force_error.get() == -3
     assert afm.tip.loops.get() == 1
+
+
+def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdrawn_after_it(afm, backend, monkeypatch):
+    stopped, withdrawing = threading.Event(), threading.Event()
+
+    def frame(*_):
+        assert stopped.wait(5)
+        assert withdrawing.wait(5)
+        raise Interrupted("the frame was stopped")
+
+    monkeypatch.setattr(backend, "frame", frame)
+    monkeypatch.setattr(backend, "stop", stopped.set)
+    afm.tip.set("engaged").wait(5)
+    status = afm.imager.trigger()
+    assert eventually(lambda: afm.link._running is not None)
+    withdrawn = afm.tip.stop()
+    withdrawing.set()
+    with pytest.raises(Interrupted, match="the frame was stopped"):
+        status.wait(5)
+    withdrawn.wait(5)
+    assert not backend.engaged
