@@ -117,14 +117,19 @@ class Model:
     def distrust(self, squares: Values, variance: Values) -> Values:
         """Return the noise of spectra whose scores are off by `squares` (r, …) where a `variance` (r, …) was expected.
 
-        Relative to a good one's. It grows with the square of a suspicious deviation, so that the pull of a spectrum
-        falls to nothing the farther off it is: a redescending estimator (Huber & Ronchetti, *Robust Statistics*, Wiley
-        2009, section 4.8).
+        Relative to a good one's. What is expected of a suspicious spectrum, its noise and what is not known of its
+        place, grows with the square of its deviation, so that its pull falls to nothing the farther off it is: a
+        redescending estimator (Huber & Ronchetti, *Robust Statistics*, Wiley 2009, section 4.8). All of that growth is
+        put down to its noise; were only the noise to grow, a sample with little of it would still believe a bad
+        spectrum far from all others.
         """
         deviation = _deviation(self.kernel, squares, variance)
         if not self.robust:
             return np.ones_like(deviation)
-        return np.asarray(np.maximum((deviation / (SUSPICIOUS * self.typical)) ** 2, 1.0))
+        known = self.basis.weights @ self.kernel.noise
+        unknown = np.tensordot(self.basis.weights, variance, axes=1)
+        growth = np.maximum((deviation / (SUSPICIOUS * self.typical)) ** 2, 1.0)
+        return np.asarray(1 + (growth - 1) * (known + unknown) / known)
 
     def error(self, variance: Values) -> Values:
         """Return the mean squared error, per value, expected of spectra whose scores have a `variance` (r, …)."""

@@ -1,11 +1,14 @@
 """The parts of the agent curio: posterior, kernel, basis of spectra, calibration, places."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from agents.curio.calibration import Calibration
 from agents.curio.kernel import JITTER, Kernel, fit
+from agents.curio.model import SUSPICIOUS, Model
 from agents.curio.posterior import Posterior
 from agents.curio.sites import RADII, Sites
 from agents.curio.spectra import RANK, Basis
@@ -211,6 +214,25 @@ def loops(count, numbers):
     axis = np.linspace(0, 2 * np.pi, 40)
     heights = numbers.normal(size=(count, 1))
     return heights * np.sin(axis) + 0.02 * numbers.normal(size=(count, 40)), axis
+
+
+@pytest.mark.parametrize("noise", [1e-4, 0.01, 1.0])
+@pytest.mark.parametrize("unknown", [0.0, 0.1, 1.0])
+def test_the_farther_off_a_suspicious_spectrum_the_less_it_pulls_whatever_the_noise(noise, unknown):
+    prior = Kernel.prior(3, 1)
+    kernel = dataclasses.replace(prior, noise=np.array([noise]))
+    basis = Basis(np.zeros(8), np.eye(1, 8), np.ones(1), 0.0)
+    nothing = np.empty(0)
+    model = Model(basis, kernel, np.empty((0, 1)), nothing, 1.0, nothing, nothing, robust=True)
+    variance = np.full((1, 60), unknown)
+    deviation = np.linspace(0, 60, 60)
+    weights = model.distrust(deviation[None] * (variance + noise), variance)
+    innocent = deviation <= SUSPICIOUS
+    assert (weights[innocent] == 1).all()
+    # Its share in the sum of what is expected and what is found, times how far off it is, in expected deviations.
+    pull = np.sqrt(deviation) * (unknown + noise) / (unknown + noise * weights)
+    assert (np.diff(pull[~innocent]) < 0).all()
+    assert pull[-1] < 0.03
 
 
 def test_one_spectrum_with_spikes_hardly_turns_the_basis():
