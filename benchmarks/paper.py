@@ -19,7 +19,18 @@ from benchmarks.drawings import Key
 from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Job, load, run_jobs
 from benchmarks.statistics import BOTH, OWN
-from benchmarks.strategies import CACHE, Cache, Quick, Workers, console
+from benchmarks.strategies import (
+    CACHE,
+    Cache,
+    Minutes,
+    PageDirectory,
+    Quick,
+    Samples,
+    Seeds,
+    Workers,
+    console,
+    directory_of,
+)
 from benchmarks.study import PARTS, Part, small
 from curio_plans.floors import mean_spectrum_mse
 
@@ -36,14 +47,12 @@ def paper(
     part: Annotated[
         list[Piece] | None, typer.Option(help="Run only this; repeat it for more. The page keeps the other parts.")
     ] = None,
-    samples: Annotated[
-        Path | None, typer.Option(help="Directory of the measured samples.", envvar="CURIO_SAMPLES")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="At most so many of each.", min=1, show_default="all")] = None,
+    samples: Samples = None,
+    seeds: Seeds = None,
     workers: Workers = 1,
     cache: Cache = CACHE,
-    minutes: Annotated[float, typer.Option(help="Begin no further job after so long.", min=0)] = float("inf"),
-    output: Annotated[Path, typer.Option(help="Directory of the page and of its images.")] = Path("docs"),
+    minutes: Minutes = float("inf"),
+    output: PageDirectory = Path("docs"),
     quick: Quick = False,
 ) -> None:
     """Make docs/benchmarks.md: the paper's figures, tables in both conventions, floors, paired tests.
@@ -54,9 +63,7 @@ def paper(
 
     With --minutes 0 nothing runs, and the page is written from what is finished.
     """
-    if samples is None and not quick:
-        raise typer.BadParameter("name the directory of the measured samples with --samples or CURIO_SAMPLES")
-    directory = samples or Path()
+    directory = directory_of(samples, quick=quick)
     parts = {name: small(found) for name, found in PARTS.items()} if quick else PARTS
     chosen = {name: found for name, found in parts.items() if part is None or name in part}
     wanted = [job for found in chosen.values() for job in found.jobs(directory, seeds).values()]

@@ -30,6 +30,11 @@ Cache = Annotated[
 Workers = Annotated[int, typer.Option(help="Processes, one thread each.", min=1)]
 Quick = Annotated[bool, typer.Option(help="A small twin, narrow networks, few points: does it run at all?")]
 
+Samples = Annotated[Path | None, typer.Option(help="Directory of the measured samples.", envvar="CURIO_SAMPLES")]
+Seeds = Annotated[int | None, typer.Option(help="At most so many of each.", min=1, show_default="all")]
+Minutes = Annotated[float, typer.Option(help="Begin no further job after so long.", min=0)]
+PageDirectory = Annotated[Path, typer.Option(help="Directory of the page and of its images.")]
+
 app = typer.Typer(rich_markup_mode="rich")
 console = Console(width=160)
 
@@ -111,6 +116,19 @@ def strategies(
         show(statistics.readable_tests(tests), f"paired differences to {agents[0]} (negative: better)")
     console.print(f"figure: {figures.save(figures.learning_curves(table), output / 'curves.png')}")
     console.print(f"tables: {output / 'curves.parquet'}, summary.csv, tests.csv")
+
+
+def directory_of(samples: Path | None, *, quick: bool) -> Path:
+    """Return the directory of the measured samples, which a quick tier does without.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is needed and was not named.
+    """
+    if samples is None and not quick:
+        raise typer.BadParameter("name the directory of the measured samples with --samples or CURIO_SAMPLES")
+    return samples or Path()
 
 
 def show(table: pd.DataFrame, title: str) -> None:

@@ -17,7 +17,18 @@ from benchmarks.own import ablation, bad, curves, halves, honesty, past, travel
 from benchmarks.own.study import Part, Results, Study, shared
 from benchmarks.page import wrap
 from benchmarks.runner import load, run_jobs
-from benchmarks.strategies import CACHE, Cache, Quick, Workers, console
+from benchmarks.strategies import (
+    CACHE,
+    Cache,
+    Minutes,
+    PageDirectory,
+    Quick,
+    Samples,
+    Seeds,
+    Workers,
+    console,
+    directory_of,
+)
 
 PARTS: dict[str, Part] = {
     "curves": curves.PART,
@@ -39,17 +50,15 @@ app = typer.Typer(rich_markup_mode="rich")
 @app.command()
 def own(
     part: Annotated[list[Piece] | None, typer.Option(help="Run only this; repeat it for more.")] = None,
-    samples: Annotated[
-        Path | None, typer.Option(help="Directory of the measured samples.", envvar="CURIO_SAMPLES")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="At most so many of each.", min=1, show_default="all")] = None,
+    samples: Samples = None,
+    seeds: Seeds = None,
     networks: Annotated[
         bool, typer.Option(help="Also run what the study of the paper has not finished: takes hours.")
     ] = False,
     workers: Workers = 1,
     cache: Cache = CACHE,
-    minutes: Annotated[float, typer.Option(help="Begin no further job after so long.", min=0)] = float("inf"),
-    output: Annotated[Path, typer.Option(help="Directory of the page and of its images.")] = Path("docs"),
+    minutes: Minutes = float("inf"),
+    output: PageDirectory = Path("docs"),
     quick: Quick = False,
 ) -> None:
     """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, earlier runs, ways.
@@ -60,9 +69,8 @@ def own(
 
     With --minutes 0 nothing runs, and the page is written from what is finished.
     """
-    if samples is None and not quick:
-        raise typer.BadParameter("name the directory of the measured samples with --samples or CURIO_SAMPLES")
-    study = QUICK if quick else Study(shared(samples or Path()))
+    directory = directory_of(samples, quick=quick)
+    study = QUICK if quick else Study(shared(directory))
     wanted = [
         job
         for name, found in PARTS.items()

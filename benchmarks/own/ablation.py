@@ -28,9 +28,8 @@ def lines(results: Results) -> list[str]:
         row = {"option": f"`{agent.partition(':')[2]}`", "meaning": meaning}
         for count in (results.study.budgets[1], results.study.budgets[-1]):
             pairs = {name: results.both(name, agent, FULL, (count, count)) for name in results.samples}
-            pairs = {name: pair for name, pair in pairs.items() if len(pair[0])}
-            row[f"{count} points"] = percent(geometric(*zip(*pairs.values(), strict=True))) if pairs else "–"
-            each = {name: one.mean() / other.mean() - 1 for name, (one, other) in pairs.items()}
+            row[f"{count} points"] = percent(geometric(pairs.values()))
+            each = {name: one.mean() / other.mean() - 1 for name, (one, other) in pairs.items() if len(one)}
             if each:
                 least, most = min(each, key=lambda name: each[name]), max(each, key=lambda name: each[name])
                 row[f"of samples at {count}"] = f"{each[least]:+.0%} ({least}) … {each[most]:+.0%} ({most})"

@@ -71,9 +71,9 @@ def lines(results: Results) -> list[str]:
         for count in (results.study.budgets[1], results.study.budgets[-1]):
             row = {"agent": agent, "points": str(count)}
             pairs = {name: results.both(name, BAD.format(agent), agent, (count, count)) for name in results.samples}
-            pairs = {name: pair for name, pair in pairs.items() if len(pair[0])}
-            row["all"] = percent(geometric(*zip(*pairs.values(), strict=True))) if pairs else "–"
-            rows.append(row | {name: f"{one.mean() / two.mean() - 1:+.0%}" for name, (one, two) in pairs.items()})
+            row["all"] = percent(geometric(pairs.values()))
+            each = {name: f"{one.mean() / two.mean() - 1:+.0%}" for name, (one, two) in pairs.items() if len(one)}
+            rows.append(row | each)
     return [markdown(pd.DataFrame(rows).fillna("–"))]
 
 

@@ -1,7 +1,5 @@
 """Learning curves of all agents on all samples, and what the own agent makes of its points against others."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
@@ -17,13 +15,13 @@ from benchmarks.own.study import (
     Part,
     Results,
     Study,
-    Values,
+    cell,
     configured,
     geometric,
 )
 from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Job
-from benchmarks.statistics import BOTH, interval, paired, with_interval
+from benchmarks.statistics import BOTH, paired, with_interval
 from curio_plans.floors import KINDS
 
 PAPER_AGENT = "paper-latent"
@@ -79,7 +77,10 @@ def _verdicts(results: Results) -> list[str]:
         for other in (BASELINE, ANYWHERE):
             pairs = {name: results.both(name, FULL, other, (count, count)) for name in floor}
             excess = [tuple(nmse - floor[name][1] for nmse in pair) for name, pair in pairs.items()]
-            row |= {f"against {other}": _ratio(excess), "samples": str(sum(len(one) > 0 for one, _ in excess))}
+            row |= {
+                f"against {other}": with_interval(*geometric(excess)),
+                "samples": str(sum(len(one) > 0 for one, _ in excess)),
+            }
         rows.append(row)
     return [
         "Excess error of `curio` over that of another, geometric mean over the samples; below 1 it is the smaller:\n",
@@ -88,11 +89,6 @@ def _verdicts(results: Results) -> list[str]:
         _worse(results),
         *_paper(results),
     ]
-
-
-def _ratio(pairs: Iterable[tuple[Values, ...]]) -> str:
-    some = [pair for pair in pairs if len(pair[0])]
-    return with_interval(*geometric(*zip(*some, strict=True))) if some else "–"
 
 
 def _random_points(results: Results, floor: dict[str, tuple[str, float]]) -> list[str]:
@@ -106,7 +102,7 @@ def _random_points(results: Results, floor: dict[str, tuple[str, float]]) -> lis
         for count in (third, last):
             pairs = [results.both(name, FULL, ANYWHERE, (second, count)) for name in names]
             excess = [tuple(nmse - floor[name][1] for nmse in pair) for name, pair in zip(names, pairs, strict=True)]
-            row[f"{second} chosen over {count} random"] = _ratio(excess)
+            row[f"{second} chosen over {count} random"] = with_interval(*geometric(excess))
         rows.append(row)
     title = f"Excess error of {second} points that `curio` chose over that of more random points with the same model:\n"
     return [title, markdown(pd.DataFrame(rows))]
@@ -140,7 +136,7 @@ def _paper(results: Results) -> list[str]:
         if len(one) and len(other):
             rows.append({
                 "sample": name, "seeds": f"{len(one)}, {len(other)}",
-                f"curio, {first} points": _cell(one), f"{PAPER_AGENT}, {last} points": _cell(other),
+                f"curio, {first} points": cell(one), f"{PAPER_AGENT}, {last} points": cell(other),
             })  # fmt: skip
     return [f"NMSE with a quarter of the points of `{PAPER_AGENT}`:\n", markdown(pd.DataFrame(rows))] if rows else []
 
@@ -167,7 +163,7 @@ def _tables(results: Results) -> list[str]:
         for agent in agents:
             seeds = results.seeds(name, agent)
             if len(results.outcomes[name, agent, seeds[0]]["counts"]):
-                cells = {str(count): _cell(results.nmse(name, agent, count)) for count in results.study.budgets}
+                cells = {str(count): cell(results.nmse(name, agent, count)) for count in results.study.budgets}
                 rows.append({"strategy": agent, "seeds": str(len(seeds)), **cells})
                 continue
             kinds = KINDS if agent == FLOOR else (BOTH.removeprefix("ridge on "),)
@@ -192,11 +188,7 @@ def _ridge(results: Results, sample: str, agent: str, kind: str) -> dict[str, st
     outcomes = [results.outcomes[sample, agent, seed] for seed in results.seeds(sample, agent)]
     row = list(KINDS).index(kind)
     nmse = np.array([found["ridge_unmeasured_mse"][row] / found["ridge_unmeasured_floor"] for found in outcomes])
-    return {str(n): _cell(column) for n, column in zip(outcomes[0]["ridge_counts"], nmse.T, strict=True)}
-
-
-def _cell(values: Values) -> str:
-    return with_interval(float(values.mean()), *interval(values))
+    return {str(n): cell(column) for n, column in zip(outcomes[0]["ridge_counts"], nmse.T, strict=True)}
 
 
 PART = Part(

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from agents.registry import build
 from benchmarks.drawings import Key
-from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, configured
+from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, cell, configured
 from benchmarks.page import markdown
 from benchmarks.runner import Arrays, Job, explore
-from benchmarks.statistics import interval, with_interval
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ def lines(results: Results) -> list[str]:
         outcomes = [results.outcomes[name, FULL, seed] for seed in results.seeds(name, FULL)]
         row = {"sample": name, "runs": str(len(outcomes))}
         for side, title in (("left", "map, where measured"), ("right", "structure only, where never")):
-            values = np.array([float(outcome[side]) for outcome in outcomes])
-            row[title] = with_interval(float(values.mean()), *interval(values))
+            row[title] = cell(np.array([float(outcome[side]) for outcome in outcomes]))
         rows.append(row)
     return [markdown(pd.DataFrame(rows))]
 

@@ -10,11 +10,21 @@ import pandas as pd
 from agents.protocols import Observation, Past, Pool
 from agents.registry import build
 from benchmarks.drawings import Key
-from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, configured, geometric, percent
+from benchmarks.own.study import (
+    FULL,
+    WINDOW,
+    Part,
+    Results,
+    Study,
+    cell,
+    configured,
+    geometric,
+    percent,
+    points_to,
+)
 from benchmarks.page import markdown
 from benchmarks.problems import Problem, open_problem
 from benchmarks.runner import Arrays, Job, explore
-from benchmarks.statistics import interval, with_interval
 
 ALONE, SAME, OTHER, MISLEADING = "alone", "same sample", "another sample", "misleading"
 
@@ -115,8 +125,7 @@ def lines(results: Results) -> list[str]:
     for name in results.samples:
         for variant in VARIANTS:
             if seeds := results.seeds(name, variant):
-                values = {str(count): results.nmse(name, variant, count, seeds) for count in counts}
-                cells = {count: with_interval(float(found.mean()), *interval(found)) for count, found in values.items()}
+                cells = {str(count): cell(results.nmse(name, variant, count, seeds)) for count in counts}
                 rows.append({"sample": name, "learned from": VARIANTS[variant], "runs": str(len(seeds)), **cells})
     return [markdown(pd.DataFrame(rows)), *_saved(results, (first, second)), *_changed(results, counts)]
 
@@ -131,7 +140,7 @@ def _saved(results: Results, counts: tuple[int, int]) -> list[str]:
             if not seeds:
                 continue
             target = results.nmse(name, ALONE, count, seeds).mean()
-            needed = [_needed(results.outcomes[name, SAME, seed], target) for seed in seeds]
+            needed = [points_to(results.outcomes[name, SAME, seed], target) for seed in seeds]
             middle = float(np.median(needed))
             row[f"points for {count}"] = f"{middle:g}, factor {count / middle:.2g}" if np.isfinite(middle) else "more"
         rows.append(row)
@@ -141,19 +150,13 @@ def _saved(results: Results, counts: tuple[int, int]) -> list[str]:
     return [title, markdown(pd.DataFrame(rows).fillna("–"))]
 
 
-def _needed(outcome: Arrays, target: float) -> float:
-    reached = np.flatnonzero(outcome["unmeasured_mse"] / outcome["unmeasured_floor"] <= target)
-    return float(outcome["counts"][reached[0]]) if reached.size else float("inf")
-
-
 def _changed(results: Results, counts: tuple[int, ...]) -> list[str]:
     rows = []
     for variant in (SAME, OTHER, MISLEADING):
         row = {"learned from": VARIANTS[variant]}
         for count in counts:
             pairs = [results.both(name, variant, ALONE, (count, count)) for name in results.samples]
-            pairs = [pair for pair in pairs if len(pair[0])]
-            row[f"{count} points"] = percent(geometric(*zip(*pairs, strict=True))) if pairs else "–"
+            row[f"{count} points"] = percent(geometric(pairs))
         rows.append(row)
     title = "Change of the NMSE by learning from an earlier run, geometric mean over the worlds:\n"
     return [title, markdown(pd.DataFrame(rows))]

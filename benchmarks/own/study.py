@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.drawings import Key
 from benchmarks.runner import Arrays, Job, parse_agent
-from benchmarks.statistics import RESAMPLES
+from benchmarks.statistics import RESAMPLES, interval, with_interval
 from benchmarks.study import ACTIN, BEPS, PAPER
 
 Values = NDArray[np.float64]
@@ -163,15 +163,28 @@ def nmse_at(outcome: Arrays, count: int) -> float:
     return float(outcome["unmeasured_mse"][found[0]] / outcome["unmeasured_floor"][found[0]])
 
 
-def geometric(ours: Iterable[Values], theirs: Iterable[Values]) -> tuple[float, float, float]:
+def points_to(outcome: Arrays, nmse: float) -> float:
+    """Return how many points an agent needed until it first had an NMSE; infinite if it never had."""
+    reached = np.flatnonzero(outcome["unmeasured_mse"] / outcome["unmeasured_floor"] <= nmse)
+    return float(outcome["counts"][reached[0]]) if reached.size else float("inf")
+
+
+def cell(values: Values) -> str:
+    """Return the mean of values (S,) over seeds and its 95 % interval, as text."""
+    return with_interval(float(values.mean()), *interval(values))
+
+
+def geometric(pairs: Iterable[tuple[Values, ...]]) -> tuple[float, float, float]:
     """Return the ratio of the means of paired values (S,), geometric mean over samples, and its 95 % interval.
 
-    The interval is that of a bootstrap over seeds, for each sample on its own. NaN where a mean is not positive, or
-    where there is no sample.
+    The interval is that of a bootstrap over seeds, for each sample on its own. A sample without seeds counts for
+    nothing. NaN where a mean is not positive, or where there is no sample.
     """
     rng = np.random.default_rng(0)
     logarithms = []
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in pairs:
+        if not len(one):
+            continue
         drawn = rng.integers(len(one), size=(RESAMPLES, len(one)))
         drawn[0] = np.arange(len(one))  # the first is the sample itself
         above, below = one[drawn].mean(axis=1), other[drawn].mean(axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.drawings import Key
-from benchmarks.own.study import FULL, Part, Results, Study, Values, geometric, percent
+from benchmarks.own.study import FULL, Part, Results, Study, Values, geometric, percent, points_to
 from benchmarks.page import markdown
 from benchmarks.runner import Arrays, Job
 
@@ -44,15 +44,15 @@ def lines(results: Results) -> list[str]:
                 reached = times[np.isfinite(times).all(axis=1)]
                 runs += len(seeds)
                 minutes += [*reached / 60]
-                pairs += [reached] if len(reached) else []
-            if not pairs:
+                pairs.append((reached[:, 0], reached[:, 1]))
+            if not minutes:
                 continue
             alike, minding = np.mean(minutes, axis=0)[::-1]
             rows.append({
                 "scanner": f"{label}, {velocity:g} nm/s", "NMSE as after points": count,
                 "pairs": f"{len(minutes)} of {runs}",
                 "min, travel=0": f"{alike:.2f}", f"min, travel={LOOP_S:g} s · velocity": f"{minding:.2f}",
-                "change of time": percent(geometric([pair[:, 0] for pair in pairs], [pair[:, 1] for pair in pairs])),
+                "change of time": percent(geometric(pairs)),
             })  # fmt: skip
     return [markdown(pd.DataFrame(rows))]
 
@@ -60,11 +60,10 @@ def lines(results: Results) -> list[str]:
 def _time(results: Results, key: Key, velocity: float, target: float) -> float:
     """Return the time in s until an NMSE is first reached; infinite if it never is."""
     outcome = results.outcomes[key]
-    reached = np.flatnonzero(outcome["unmeasured_mse"] / outcome["unmeasured_floor"] <= target)
-    if not reached.size:
-        return float("inf")
-    count = int(outcome["counts"][reached[0]])
-    return float(_clock(results.jobs[key], outcome, velocity)[count - 1])
+    needed = points_to(outcome, target)
+    if np.isinf(needed):
+        return needed
+    return float(_clock(results.jobs[key], outcome, velocity)[int(needed) - 1])
 
 
 def _clock(job: Job, outcome: Arrays, velocity: float) -> Values:

@@ -84,6 +84,6 @@ def test_an_earlier_run_was_on_an_area_that_shares_no_pixel():
 
 def test_a_ratio_is_geometric_over_samples_and_paired_over_seeds():
     ours, theirs = [np.array([1.0, 2.0]), np.array([4.0, 6.0])], [np.array([2.0, 4.0]), np.array([1.0, 1.5])]
-    assert geometric(ours, theirs) == pytest.approx((np.sqrt(0.5 * 4), np.sqrt(2), np.sqrt(2)))
-    assert np.isnan(geometric([np.array([-1.0, 0.5])], [np.array([1.0, 1.0])])[0])
-    assert np.isnan(geometric([], [])[0])
+    assert geometric(zip(ours, theirs, strict=True)) == pytest.approx((np.sqrt(0.5 * 4), np.sqrt(2), np.sqrt(2)))
+    assert np.isnan(geometric([(np.array([-1.0, 0.5]), np.array([1.0, 1.0]))])[0])
+    assert np.isnan(geometric([])[0])
