@@ -13,20 +13,23 @@ from pydantic import BaseModel, ValidationError
 
 from agents.pool import automatic_stride, candidate_positions
 from agents.protocols import Agent, Config, EstimatesError, Past
-from curio_plans import stubs
-from curio_plans.documents import IMAGE, POINT, Stored
-from curio_plans.drift import Drift, DriftCorrection
-from curio_plans.escalation import Escalate, Escalation, EscalationRule
-from curio_plans.exploration import Exploration, Measure, corners_of
-from curio_plans.metadata import run_metadata
-from curio_plans.microscope import Microscope
-from curio_plans.past import PastError, describe, learns, look_back
-from curio_plans.quality import Quality
-from curio_plans.resume import Earlier, ResumeError, is_fresh
-from curio_plans.resume import rebuild as rebuild_instrument
-from curio_plans.stubs import Ask
-from curio_plans.thinker import Thinker
-from curio_plans.until import Stopping, StoppingRule
+from curio_plans.documents.prior_runs import PastError, describe, learns, look_back
+from curio_plans.documents.streams import IMAGE, POINT, Stored
+from curio_plans.rules.drift import DriftCorrection
+from curio_plans.rules.escalation import EscalationRule
+from curio_plans.rules.quality import Quality
+from curio_plans.rules.stopping import StoppingRule
+from curio_plans.run import stubs
+from curio_plans.run.drift import Drift
+from curio_plans.run.escalation import Escalate, Escalation
+from curio_plans.run.exploration import Exploration, Measure, corners_of
+from curio_plans.run.metadata import run_metadata
+from curio_plans.run.microscope import Microscope
+from curio_plans.run.resume import Earlier, ResumeError, is_fresh
+from curio_plans.run.resume import rebuild as rebuild_instrument
+from curio_plans.run.stopping import Stopping
+from curio_plans.run.stubs import Ask
+from curio_plans.run.thinker import Thinker
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -71,9 +74,9 @@ def spectra_at(
     points : sequence of (x, y)
         Places in nm. All are checked against the limits before anything moves.
     quality : dict, optional
-        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.rules.quality.Quality`.
     measure : callable, optional
-        Replaces :func:`curio_plans.stubs.take_spectrum`.
+        Replaces :func:`curio_plans.run.stubs.take_spectrum`.
     md : dict, optional
         Free metadata for the start document.
 
@@ -116,9 +119,9 @@ def grid_spectroscopy(
     area : (x_min, x_max, y_min, y_max), optional
         In nm; by default the area of the imager. The points are the centres of equal cells.
     quality : dict, optional
-        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.rules.quality.Quality`.
     measure : callable, optional
-        Replaces :func:`curio_plans.stubs.take_spectrum`.
+        Replaces :func:`curio_plans.run.stubs.take_spectrum`.
     md : dict, optional
         Free metadata for the start document.
 
@@ -196,38 +199,38 @@ def curiosity(
         Record what the agent believes over the whole pool after every so many observations, and at the end;
         0 for only at the end.
     quality : dict, optional
-        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.quality.Quality`.
+        What a good spectrum is, and what to do with one that is not; see :class:`curio_plans.rules.quality.Quality`.
         By default a spectrum must be finite, not saturated and have its resonance; a bad one is measured again
         twice, then its candidate is excluded.
     drift : dict, optional
         When to image again and correct the drift, e.g. ``{"every_points": 10}``; see
-        :class:`curio_plans.drift.DriftCorrection`. By default never.
+        :class:`curio_plans.rules.drift.DriftCorrection`. By default never.
     until : dict, optional
         When to end before the last point, e.g. ``{"error": 0.3, "minutes": 120}``; see
-        :class:`curio_plans.until.StoppingRule`. By default never.
+        :class:`curio_plans.rules.stopping.StoppingRule`. By default never.
     think_timeout : float, optional
         Seconds for one decision, after which the run ends; not for the first one of a run that learns from earlier
         ones or resumes one.
     measure : callable, optional
-        Replaces :func:`curio_plans.stubs.take_spectrum`.
+        Replaces :func:`curio_plans.run.stubs.take_spectrum`.
     ask : callable, optional
-        Gets an agent's question answered, e.g. :meth:`curio_plans.desk.Desk.ask`; without it a question ends the run.
+        Gets an agent's question answered, e.g. :meth:`curio_plans.run.Desk.ask`; without it a question ends the run.
     escalate : callable, optional
         A step for places where the error stays high after repeated looks, e.g.
-        :func:`curio_plans.stubs.finer_spectrum`.
+        :func:`curio_plans.run.stubs.finer_spectrum`.
     escalate_when : dict, optional
-        When that is the case; see :class:`curio_plans.escalation.EscalationRule`.
+        When that is the case; see :class:`curio_plans.rules.escalation.EscalationRule`.
     learn_from : sequence of str, optional
         Uids of earlier runs of this plan, from which the agent learns before it decides. Their channels, window, and
-        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.past.look_back`.
+        quantity and axis of their spectra must be those of this run; see :func:`~curio_plans.documents.look_back`.
     resume : str, optional
         Uid of a run that ended early, with which the new one goes on: nothing stored is measured again, and the
         decisions are those of a run that never ended. The other arguments must be the same.
     stored : callable, optional
-        Gives the documents of those runs; see :data:`curio_plans.documents.Stored`.
+        Gives the documents of those runs; see :data:`curio_plans.documents.streams.Stored`.
     rebuild : bool, optional
-        Bring a simulated instrument into the state in which that run left it; see :func:`curio_plans.resume.rebuild`.
-        By default where nothing was measured with it yet.
+        Bring a simulated instrument into the state in which that run left it; see
+        :func:`curio_plans.run.resume.rebuild`. By default where nothing was measured with it yet.
     md : dict, optional
         Free metadata for the start document.
 

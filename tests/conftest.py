@@ -14,7 +14,7 @@ from bluesky import RunEngine
 os.environ["COLUMNS"] = "200"
 
 from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 

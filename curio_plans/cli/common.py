@@ -99,7 +99,7 @@ def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exi
     ValueError
         If the directory must exist and does not.
     """
-    from curio_plans.storage import Storage
+    from curio_plans.store.storage import Storage
 
     if must_exist and tiled is None and not data.exists():
         raise ValueError(f"there are no runs in {data}: no such directory; choose another with --data")
@@ -111,7 +111,8 @@ def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exi
 def report_run(documents: Any, path: Path | None) -> None:
     """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well."""
     from curio_plans import report
-    from curio_plans.documents import History
+    from curio_plans.documents.history import History
+    from curio_plans.study.evaluation import evaluate, evaluation_rows
 
     history = History(documents)
     table = Table(box=None, show_header=False)
@@ -121,10 +122,10 @@ def report_run(documents: Any, path: Path | None) -> None:
     if path is None or history.frame is None:
         return
     with console.status("comparing with simple methods"):
-        evaluation = report.evaluate(history)
+        evaluation = evaluate(history)
     if evaluation is not None:
         losses = Table("loss (sum over the pool of spectral MSE)", "", box=None)
-        for label, number in report.evaluation_rows(history, evaluation):
+        for label, number in evaluation_rows(history, evaluation):
             losses.add_row(label, number)
         console.print(losses)
     console.print(f"figure: {report.save_figure(history, path, evaluation)}", soft_wrap=True)

@@ -50,7 +50,7 @@ def resume(
     """
     from agents.registry import build
     from curio_plans.plans import resume as resume_plan
-    from curio_plans.resume import Earlier
+    from curio_plans.run.resume import Earlier
     from ophyd_devices.afm import AFM
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
@@ -174,8 +174,8 @@ def explain(
 
         curio explain latest 40
     """
-    from curio_plans.explain import draw
-    from curio_plans.explain import explain as explain_decision
+    from curio_plans.report.explain import draw
+    from curio_plans.study.explain import explain as explain_decision
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
@@ -186,7 +186,7 @@ def explain(
 
 def _verify(documents: Any, stored: Any) -> None:
     from agents.registry import build
-    from curio_plans.replay import verify
+    from curio_plans.study.replay import verify
 
     with console.status("replaying") as status:
         verdict = verify(
@@ -199,8 +199,9 @@ def _verify(documents: Any, stored: Any) -> None:
 
 def _compare(documents: Any, stored: Any, agent: str | None, pairs: list[str], seed: int | None, path: Path) -> None:
     from agents.registry import build, configure, options
-    from curio_plans.counterfactual import counterfactual, draw
-    from curio_plans.replay import exploration
+    from curio_plans.report.counterfactual import draw
+    from curio_plans.study.agent_run import exploration
+    from curio_plans.study.counterfactual import counterfactual
 
     start = exploration(documents, stored).start or {}
     config: Mapping[str, Any] = start["agent"]
@@ -224,8 +225,8 @@ def _emit(documents: Any, table: bool, into: Path | None, pace: float | None) ->
     from bluesky.run_engine import Dispatcher
     from event_model import DocumentNames
 
-    from curio_plans.reemit import reemit
-    from curio_plans.storage import Storage
+    from curio_plans.documents.reemit import reemit
+    from curio_plans.store.storage import Storage
 
     dispatcher = Dispatcher()
     if table:

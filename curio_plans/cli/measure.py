@@ -138,7 +138,7 @@ def run(
         curio run --points 1000 --until "minutes 120" --until "loops 400"
     """
     from agents.registry import build, configure
-    from curio_plans.settings import load_settings
+    from curio_plans.session.settings import load_settings
     from ophyd_devices.afm import AFM
     from ophyd_devices.dose import DoseLog
     from ophyd_devices.envelope import Envelope
@@ -249,7 +249,7 @@ def make_engine() -> Any:
     """Return a RunEngine for a command: Ctrl-C ends its run, and what goes wrong is told once, in our own words."""
     from bluesky import RunEngine
 
-    from curio_plans.interrupt import PauseAtOnce
+    from curio_plans.session.interrupt import PauseAtOnce
 
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return RunEngine({}, context_managers=[PauseAtOnce])
@@ -272,10 +272,10 @@ def keep_run(
     from bluesky.callbacks.core import make_callback_safe
     from bluesky.preprocessors import SupplementalData
 
-    from curio_plans.desk import Desk
-    from curio_plans.live import LiveView
-    from curio_plans.metadata import normalise
-    from curio_plans.persistent import PersistentMetadata
+    from curio_plans.documents.start import normalise
+    from curio_plans.run.desk import Desk
+    from curio_plans.session.live import LiveView
+    from curio_plans.session.persistent import PersistentMetadata
 
     metadata = PersistentMetadata(data / "metadata.db")
     engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
@@ -302,8 +302,8 @@ def _rehearse(afm: Any, arguments: dict[str, Any]) -> None:
     from bluesky.simulators import check_limits
 
     from curio_plans.plans import curiosity
-    from curio_plans.rehearsal import rehearse
-    from curio_plans.until import StoppingRule
+    from curio_plans.rules.stopping import StoppingRule
+    from curio_plans.run.rehearsal import rehearse
 
     make_engine()  # check_limits needs the loop of a RunEngine
     check_limits(curiosity(afm, **arguments))
@@ -350,7 +350,7 @@ def _tell_where(uid: str, data: Path, tiled: str | None) -> None:
     where = f" --data {shlex.quote(str(data))}" if data != DATA else ""
     console.print(f"data:   {tiled or data.resolve()}", soft_wrap=True, highlight=False)
     if tiled is None:
-        console.print("python: from curio_plans.storage import Storage", highlight=False)
+        console.print("python: from curio_plans import Storage", highlight=False)
         run = f"Storage.local({str(data)!r}).catalog[{uid[:8]!r}]"
         console.print(f"        {run}['primary'].read()", soft_wrap=True, highlight=False)
     console.print(

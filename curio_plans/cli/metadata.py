@@ -33,7 +33,7 @@ def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, An
     OSError
         If the file cannot be read.
     """
-    from curio_plans.metadata import normalise
+    from curio_plans.documents.start import normalise
 
     md: dict[str, Any] = {} if experiment is None else {"experiment": _read(experiment)}
     for pair in pairs:

@@ -36,11 +36,11 @@ def report(
 
         curio report latest --only maps,latent
 
-    The numbers behind each figure come from curio_plans.analysis as xarray datasets.
+    The numbers behind each figure come from curio_plans.study as xarray datasets.
     """
     from agents.registry import build
-    from curio_plans.documents import History
-    from curio_plans.past import recall
+    from curio_plans.documents.history import History
+    from curio_plans.documents.prior_runs import recall
     from curio_plans.report.figures import write_figures
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:

@@ -60,6 +60,6 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the stored runs over HTTP, with Tiled's web page, until Ctrl-C."""
-    from curio_plans.server import serve as serve_directory
+    from curio_plans.store.serve import serve as serve_directory
 
     serve_directory(data, host=host, port=port, api_key=api_key)

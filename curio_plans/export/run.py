@@ -10,8 +10,9 @@ import event_model
 import numpy as np
 from numpy.typing import NDArray
 
-from curio_plans.documents import IMAGE, POINT, History
-from curio_plans.metadata import check_format
+from curio_plans.documents.history import History
+from curio_plans.documents.start import check_format
+from curio_plans.documents.streams import IMAGE, POINT
 
 
 class ExportError(ValueError):

@@ -7,13 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from curio_plans.documents import IMAGE, POINT, History
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import IMAGE, POINT
 
 Array = NDArray[np.floating[Any]]
 
 ACCENT, QUIET = "#c2410c", "#64748b"
 FLOOR_COLOURS = {"patch": "#0f766e", "position": "#7c3aed", "patch and position": "#475569"}
-"""Of the kernel ridge regressions in :data:`curio_plans.floors.KINDS`."""
+"""Of the kernel ridge regressions in :data:`curio_plans.study.floors.KINDS`."""
 
 ERRORS = ("predicted_error", "error_low", "error_high", "reducible_error")
 """Maps that are mean squared errors, see :class:`agents.protocols.Report`."""
@@ -61,9 +62,8 @@ def leave_blank(axes: Axes, reason: str) -> None:
 
 
 def spectrum_unit(history: History) -> str:
-    """Return the unit of the spectra."""
-    keys = history.data_keys.get(POINT, {})
-    return str(keys.get(f"{history.microscope}_spectrometer_spectrum", {}).get("units") or "a.u.")
+    """Return the unit of the spectra as axes show it."""
+    return history.spectrum_unit or "a.u."
 
 
 def spectral_axis(history: History) -> tuple[NDArray[np.float64], str]:

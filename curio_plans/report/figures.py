@@ -1,4 +1,4 @@
-"""The figures of an analysed run, each from the function of the same name in :mod:`curio_plans.analysis`."""
+"""The figures of an analysed run, each from the function of the same name in :mod:`curio_plans.study`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,9 +8,8 @@ import xarray
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from curio_plans import analysis
-from curio_plans.analysis import AnalysisError, Build
-from curio_plans.documents import History
+from curio_plans import study as analysis
+from curio_plans.documents.history import History
 from curio_plans.report.drawing import (
     ACCENT,
     FLOOR_COLOURS,
@@ -22,14 +21,15 @@ from curio_plans.report.drawing import (
     spectral_axis,
     spectrum_unit,
 )
-from curio_plans.report.evaluation import evaluate
+from curio_plans.study.common import AnalysisError, Build
+from curio_plans.study.evaluation import evaluate
 
 CLASSES = ("#2563eb", "#f59e0b", "#15803d", "#be185d", "#6d28d9", "#0891b2", "#78716c", "#a16207")
 """Colours of up to eight clusters."""
 
 
 def latent(history: History, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.analysis.latent_clusters`: latent space, classes on the sample, their patches."""
+    """Draw :func:`curio_plans.study.latent.latent_clusters`: latent space, classes on the sample, their patches."""
     classes = data.sizes["cluster"]
     colours = [CLASSES[number % len(CLASSES)] for number in range(classes)]
     drawing = Figure(figsize=(14, 4), layout="constrained")
@@ -60,7 +60,7 @@ def latent(history: History, data: xarray.Dataset) -> Figure:
 
 
 def acquisitions(history: History, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.analysis.acquisitions`: where points fell, errors there, distances."""
+    """Draw :func:`curio_plans.study.points.acquisitions`: where points fell, errors there, distances."""
     drawing = Figure(figsize=(14, 4), layout="constrained")
     where, errors, distances = drawing.subplots(1, 3)
     draw_frame(where, history)
@@ -84,7 +84,7 @@ def acquisitions(history: History, data: xarray.Dataset) -> Figure:
 
 
 def errors(history: History, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.analysis.error_curve`: learning curve where unmeasured and over the pool, floors."""
+    """Draw :func:`curio_plans.study.errors.error_curve`: learning curve where unmeasured and over the pool, floors."""
     drawing = Figure(figsize=(9.5, 4), layout="constrained")
     unmeasured, pool = drawing.subplots(1, 2)
     points, unit = data["points"], data.attrs["mean_spectrum_mse"]
@@ -107,7 +107,7 @@ def errors(history: History, data: xarray.Dataset) -> Figure:
 
 
 def maps(history: History, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.analysis.belief_maps`: each map, and the expected against the true error."""
+    """Draw :func:`curio_plans.study.errors.belief_maps`: each map, and the expected against the true error."""
     names = [name for name in ("predicted_error", "error", "exploration", "score") if name in data]
     names += [str(name) for name in data if name not in (*names, "measured")]
     compare = "error" in data and "predicted_error" in data
@@ -133,7 +133,7 @@ def maps(history: History, data: xarray.Dataset) -> Figure:
 
 
 def patch_sizes(history: History, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.analysis.patch_sizes`: validation error against the side of the patch."""
+    """Draw :func:`curio_plans.study.patches.patch_sizes`: validation error against the side of the patch."""
     drawing = Figure(figsize=(5, 4), layout="constrained")
     axes = drawing.subplots()
     for name, colour, label in (("agent_nmse", ACCENT, "agent"), ("ridge_nmse", "#0f766e", "kernel ridge")):

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from curio_plans import floors
-from curio_plans.documents import POINT, History
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import POINT
 from curio_plans.report.drawing import (
     ACCENT,
     FLOOR_COLOURS,
@@ -20,8 +20,9 @@ from curio_plans.report.drawing import (
     spectral_axis,
     spectrum_unit,
 )
-from curio_plans.report.evaluation import Evaluation, final_prediction
 from curio_plans.report.summary import ReportError
+from curio_plans.study import floors
+from curio_plans.study.evaluation import Evaluation, final_prediction
 
 
 def figure(history: History, evaluation: Evaluation | None = None) -> Figure:

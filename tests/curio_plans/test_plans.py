@@ -13,10 +13,10 @@ from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
 from bluesky.utils import Plan, RunEngineInterrupted
 
 from agents.protocols import Report, Suggestion
-from curio_plans import stubs
-from curio_plans.binding import bind
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, grid_spectroscopy, image, spectra_at
+from curio_plans.run import stubs
+from curio_plans.session.binding import bind
 
 
 def wander(afm, wanderer, points=8, *, options=None, **more):

@@ -16,7 +16,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM, AfmBackend
 from ophyd_devices.backend import BackendError, Info, Interrupted

@@ -11,9 +11,9 @@ import sys
 import pytest
 from terminal import curio
 
-from curio_plans.documents import History
-from curio_plans.journal import read_journal
-from curio_plans.storage import Storage
+from curio_plans.documents.history import History
+from curio_plans.store.journal import read_journal
+from curio_plans.store.storage import Storage
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ import pytest
 from tiled.queries import Key
 
 from curio_plans.plans import spectra_at
-from curio_plans.reading import count_points, read_documents, read_stream
-from curio_plans.storage import Storage, StorageError
+from curio_plans.store.errors import StorageError
+from curio_plans.store.storage import Storage
+from curio_plans.store.tiled_reader import count_points, read_documents, read_stream
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PASSWORD = "it's secret"
@@ -176,9 +177,9 @@ def served(postgres, tmp_path_factory):
 EXPERIMENT = """
 import sys
 from bluesky import RunEngine, plan_stubs as bps
-from curio_plans import stubs
+from curio_plans.run import stubs
 from curio_plans.plans import spectra_at
-from curio_plans.storage import Storage
+from curio_plans.store.storage import Storage
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 

@@ -1,0 +1,210 @@
+"""The steps of a run. Stubs never open one; plans are made of them."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
+from bluesky.utils import MsgGenerator
+
+from agents.protocols import Question
+from curio_plans.documents.streams import ANSWER, ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
+from curio_plans.rules.quality import Quality, QualityError, judge_frame
+from curio_plans.run.microscope import Microscope
+from curio_plans.run.notes import Note
+from curio_plans.run.thinker import Thinker, ThinkingError
+
+Place = tuple[float, float]
+"""(x, y) in nm."""
+
+Judge = Callable[[Mapping[str, Any]], str]
+"""Takes the reading of the spectrometer; returns what is wrong with it, or nothing."""
+
+Ask = Callable[[Question], MsgGenerator[str]]
+"""A plan that shows a question to a human and returns the answer."""
+
+
+def take_image(afm: Microscope, retries: int = 0) -> MsgGenerator[Any]:
+    """Engage and take one frame: an event of the ``image`` stream. Returns the reading.
+
+    A frame with missing pixels is recorded in the stream ``rejected_image`` and taken again, up to `retries` times.
+
+    Raises
+    ------
+    QualityError
+        If the last one misses pixels, too.
+    """
+    for _ in range(1 + retries):
+        yield from bps.checkpoint()
+        yield from bps.mv(afm.tip, "engaged")
+        yield from measure_once(afm.imager)
+        peeked = yield from bps.read(afm.imager)
+        reason = judge_frame(peeked[f"{afm.imager.name}_frame"]["value"]) if peeked else ""
+        if not reason:
+            return (yield from record([afm.imager], IMAGE))
+        note = Note(REJECTED_IMAGE, {"rejected_image_reason": reason})
+        yield from record([afm.imager, note], REJECTED_IMAGE)
+    raise QualityError(f"expected a whole image, got {1 + retries} of which {reason}; check contact and scanner")
+
+
+def take_spectrum(
+    afm: Microscope, position: Place, also: Iterable[Any] = (), *, judge: Judge | None = None
+) -> MsgGenerator[str]:
+    """Move to `position`, engage and take one spectrum: an event of the ``primary`` stream.
+
+    `also` is read with it. Where `judge` finds the spectrum bad, the event goes into the stream
+    ``rejected`` with the reason instead. Returns the reason; empty for a good spectrum.
+    """
+    devices = [afm.spectrometer, afm.scanner, afm.tip, *also]
+    yield from bps.mv(afm.scanner, position)
+    yield from bps.mv(afm.tip, "engaged")
+    yield from measure_once(afm.spectrometer)
+    peeked = yield from bps.read(afm.spectrometer)
+    reason = judge(peeked) if judge is not None and peeked else ""
+    if reason:
+        yield from record([*devices, Note(REJECTED, {"rejected_reason": reason})], REJECTED)
+    else:
+        yield from record(devices, POINT)
+    return reason
+
+
+def take_good_spectrum(
+    afm: Microscope,
+    position: Place,
+    also: Iterable[Any] = (),
+    *,
+    quality: Quality,
+    measure: Callable[..., MsgGenerator[str]] = take_spectrum,
+    rejected: Sequence[str] = (),
+) -> MsgGenerator[str]:
+    """Take a spectrum, again where it is bad and the policy says so. Returns what is wrong with the last one.
+
+    Before another attempt the tip is withdrawn: a fresh approach mends a lost contact. ``attempt`` is read with each.
+    `rejected` tells what was wrong with earlier attempts at this place, which count.
+
+    Raises
+    ------
+    QualityError
+        If it is bad and the policy is to stop.
+    """
+    reason = rejected[-1] if rejected else ""
+    for attempt in range(1 + len(rejected), quality.attempts + 1):
+        yield from bps.checkpoint()
+        if reason:
+            yield from withdraw(afm)
+        reason = yield from measure(
+            afm,
+            position,
+            [*also, Note(ATTEMPT, {ATTEMPT: attempt})],
+            judge=lambda reading: quality.judge(reading, afm.spectrometer.name),
+        )
+        if not reason:
+            return ""
+    if quality.policy == "stop":
+        raise QualityError(f"the spectrum at {position} nm is bad: {reason}")
+    return reason
+
+
+def finer_spectrum(
+    afm: Microscope, position: Place, also: Iterable[Any] = (), *, steps_per_cycle: int = 128, cycles: int = 4
+) -> MsgGenerator[Any]:
+    """Take one spectrum with a longer, finer waveform: an event of the stream ``escalation``. Returns the reading.
+
+    The waveform is as before afterwards.
+    """
+    spectrometer = afm.spectrometer
+    before = [(signal, signal.get()) for signal in (spectrometer.steps_per_cycle, spectrometer.cycles)]
+    yield from bps.mv(spectrometer.steps_per_cycle, steps_per_cycle, spectrometer.cycles, cycles)
+    yield from bps.mv(afm.scanner, position)
+    yield from bps.mv(afm.tip, "engaged")
+    yield from measure_once(spectrometer)
+    reading = yield from record([spectrometer, afm.scanner, afm.tip, *also], ESCALATION)
+    for signal, value in before:
+        yield from bps.mv(signal, value)
+    return reading
+
+
+def measure_once(device: Any) -> MsgGenerator[None]:
+    """Trigger a measurement that is not made again when the RunEngine repeats this after a pause.
+
+    See :class:`ophyd_devices.measuring.Measuring` for what the ticket does; what was interrupted is measured again.
+    """
+    yield from bps.mv(device.ticket, uuid.uuid4().hex)
+    yield from bps.trigger(device, wait=True)
+
+
+def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: float | None = None) -> MsgGenerator[None]:
+    """Wait for the agent's decision `number`; ``record([thinker], thinker.name)`` then makes an event of it.
+
+    Parameters
+    ----------
+    thinker : Thinker
+        Asks the agent.
+    number : int
+        0 for the first decision of the run.
+    ask : callable, optional
+        Where the agent asks a question in place of deciding, this gets it answered; the answer is an event of the
+        stream ``answer``, and the agent thinks again.
+    timeout : float, optional
+        Seconds after which thinking has failed.
+
+    Raises
+    ------
+    ThinkingError
+        If the agent asks and there is no `ask`.
+    TimeoutError
+        If thinking takes longer than `timeout`.
+    """
+    while True:
+        yield from bps.abs_set(thinker, number, group="decide")
+        yield from bps.wait("decide", timeout=timeout)
+        question = thinker.question
+        if question is None:
+            return
+        if ask is None:
+            raise ThinkingError(
+                f"the agent asks {question.text!r}, and nobody is there to answer: pass ask= to the plan"
+            )
+        answer = yield from ask(question)
+        yield from record([Note(ANSWER, {"answer_question": question.text, "answer_text": answer})], ANSWER)
+        yield from bps.checkpoint()
+
+
+def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> MsgGenerator[None]:
+    """Let the agent start to think about decision `number` while the plan goes on; see :meth:`Thinker.set`."""
+    yield from bps.abs_set(thinker, number, records=records, group="look ahead")
+
+
+def record_maps(thinker: Thinker, *, latest: bool = False) -> MsgGenerator[None]:
+    """Record what the agent believes over the pool, if it believes anything: an event of the ``agent_map`` stream.
+
+    `latest` lets the agent first learn from what was measured since its last decision.
+    """
+    if latest:
+        yield from bps.trigger(thinker.maps, wait=True)
+    if thinker.history.pool is not None and thinker.maps.ready:
+        yield from record([thinker.maps], thinker.maps.name)
+
+
+def record(devices: Sequence[Any], stream: str) -> MsgGenerator[Any]:
+    """Read devices that were triggered before: an event of `stream`. Returns the reading."""
+
+    def read_all() -> MsgGenerator[dict[str, Any]]:
+        together: dict[str, Any] = {}
+        for device in devices:
+            reading = yield from bps.read(device)
+            together |= reading or {}
+        return together
+
+    def drop(_: Exception) -> MsgGenerator[None]:
+        yield from bps.drop()
+
+    yield from bps.create(name=stream)
+    # Half an event must not stay open, or what is recorded while the run ends finds no place.
+    return (yield from bpp.contingency_wrapper(read_all(), except_plan=drop, else_plan=bps.save))
+
+
+def withdraw(afm: Microscope) -> MsgGenerator[None]:
+    """Lift the tip off the surface and wait until it is."""
+    yield from bps.mv(afm.tip, "withdrawn")

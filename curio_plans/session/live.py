@@ -1,0 +1,153 @@
+"""A run as it happens, in a terminal: one line a point, and a progress bar."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import DECISION, DRIFT, ENDING, ESCALATION, EXCLUSION, POINT, REFERENCE, REJECTED
+from curio_plans.run.status import FutureStatus
+
+_HEADER = (
+    f"{'point':>6}  {'phase':<8} {'x / nm':>8} {'y / nm':>8} {'score':>8} {'height':>9} {'NMSE':>6} {'error':>6} "
+    f"{'thought':>8}"
+)
+
+
+class LiveView:
+    """A document callback and a waiting hook that show a run of the plan ``curiosity``.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print. Without a terminal there are lines but no moving bar.
+    earlier : iterable of (name, document)
+        The documents of a run that the one to be shown resumes.
+
+    Examples
+    --------
+    >>> from bluesky import RunEngine
+    >>> from rich.console import Console
+    >>> engine = RunEngine()
+    >>> with LiveView(Console()) as view:
+    ...     token = engine.subscribe(view)
+    ...     engine.waiting_hook = view.waiting
+    """
+
+    def __init__(self, console: Console, earlier: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
+        self.console = console
+        self._history = History(earlier)
+        self._points = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._point = self._points.add_task("starting", total=None)
+        self._raster = self._points.add_task("image", visible=False)
+        self._floor = self._mean_spectrum_mse()
+
+    def __enter__(self) -> Self:
+        """Show the progress bar."""
+        self.go_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the progress bar."""
+        self.pause()
+
+    def pause(self) -> None:
+        """Remove the progress bar while a human is asked."""
+        self._points.stop()
+
+    def go_on(self) -> None:
+        """Show the progress bar, on a terminal."""
+        if self.console.is_terminal:
+            self._points.start()
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Show the next document."""
+        self._history(name, doc)
+        if name == "start":
+            self._points.update(self._point, total=doc.get("points"), description="imaging")
+            self.console.print(_HEADER, style="bold", highlight=False)
+        elif name == "event":
+            stream = self._history.stream(doc)
+            if stream == POINT:
+                self._show_point()
+            elif stream == REFERENCE:
+                self._floor = self._mean_spectrum_mse()
+            elif stream == DECISION:
+                self._points.update(self._point, description="measuring")
+            elif stream == REJECTED:
+                self._tell_rejected()
+            elif stream == EXCLUSION:
+                excluded = int(np.count_nonzero(doc["data"]["exclusion_candidates"]))
+                self._say(f"excluded {excluded} candidate{'s'[: excluded > 1]}: {doc['data']['exclusion_reason']}")
+            elif stream == DRIFT:
+                self._tell_drift()
+            elif stream == ESCALATION:
+                self._say("a closer look: the error stays high here")
+            elif stream == ENDING:
+                self._say(f"the run ends: {doc['data']['ending_reason']}")
+
+    def waiting(self, statuses: Iterable[Any] | None) -> None:
+        """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
+        if statuses is None:
+            self._points.update(self._raster, visible=False)
+            return
+        for status in statuses:
+            if isinstance(status, FutureStatus) and not status.done:
+                self._points.update(self._point, description="thinking")
+            elif hasattr(status, "watch"):
+                status.watch(self._show_lines)
+
+    def _show_lines(self, *, current: float | None = None, target: float | None = None, **_: Any) -> None:
+        if current is None or target is None:  # a status without progress tells only its name
+            return
+        self._points.update(self._raster, completed=current, total=target, visible=True)
+
+    def _mean_spectrum_mse(self) -> float:
+        truth = self._history.reference
+        return float("nan") if truth is None else float(((truth - truth.mean(axis=0)) ** 2).mean())
+
+    def _tell_rejected(self) -> None:
+        rejected = self._history.rejected[-1] if self._history.rejected else None
+        if rejected is not None:
+            self._say(f"bad spectrum, attempt {rejected.attempt}: {rejected.reason}")
+
+    def _tell_drift(self) -> None:
+        found = self._history.drifts[-1]
+        x, y = found.shift
+        outcome = "corrected" if found.accepted else "not believed, the earlier correction stays"
+        self._say(f"drift {x:+.1f}, {y:+.1f} nm since the first image, confidence {found.confidence:.2f}: {outcome}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"{'':>6}  {text}", style="yellow", highlight=False, markup=False)
+
+    def _show_point(self) -> None:
+        history = self._history
+        if not history.observations:
+            return
+        number = len(history.outcomes)
+        self._points.update(self._point, completed=number)
+        observation, decision = history.observations[-1], history.decisions[number - 1]
+        x, y = observation.position
+        nmse = decision.map_mse / self._floor if self._floor > 0 else float("nan")
+        error = float("nan") if decision.estimate is None else decision.estimate.error
+        row = (
+            f"{number:>6}  {decision.phase:<8} {x:>8.1f} {y:>8.1f} {_number(decision.score, '8.3g')} "
+            f"{np.ptp(observation.spectrum):>9.3g} {_number(nmse, '6.3f')} {_number(error, '6.3f')} "
+            f"{decision.think_time:>6.2f} s"
+        )
+        self.console.print(row, highlight=False)
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:>{form}}" if np.isfinite(value) else f"{'–':>{form.split('.')[0]}}"

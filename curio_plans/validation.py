@@ -1,0 +1,1 @@
+"""Say what pydantic found wrong in our own words."""
