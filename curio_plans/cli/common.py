@@ -111,19 +111,21 @@ def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exi
 def report_run(documents: Any, path: Path | None) -> None:
     """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well."""
     from curio_plans import report
-    from curio_plans.documents.history import History
+    from curio_plans.documents.agent_run import AgentRun, read_run
     from curio_plans.study.evaluation import evaluate, evaluation_rows
 
-    history = History(documents)
+    history = read_run(documents)
     table = Table(box=None, show_header=False)
     for label, text in report.summary(history).items():
         table.add_row(f"[bold]{label}[/]", text)
     console.print(table)
     if path is None or history.frame is None:
         return
-    with console.status("comparing with simple methods"):
-        evaluation = evaluate(history)
-    if evaluation is not None:
+    evaluation = None
+    if isinstance(history, AgentRun):
+        with console.status("comparing with simple methods"):
+            evaluation = evaluate(history)
+    if isinstance(history, AgentRun) and evaluation is not None:
         losses = Table("loss (sum over the pool of spectral MSE)", "", box=None)
         for label, number in evaluation_rows(history, evaluation):
             losses.add_row(label, number)

@@ -50,21 +50,21 @@ def resume(
     """
     from agents.registry import build
     from curio_plans.plans import resume as resume_plan
-    from curio_plans.run.resume import Earlier
+    from curio_plans.run.resume import ResumedRun
     from ophyd_devices.afm import AFM
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
-        earlier = Earlier.of(storage.lineage(uid))
-        start = earlier.history.start or {}
+        resumed = ResumedRun.of(storage.lineage(uid))
+        start = resumed.start
         afm = AFM(
             _instrument(start.get("sample", {}), sample, axis=axis, axis_unit=axis_unit),
             name=start.get("microscope", "afm"),
         )
         try:
-            earlier.restore(afm)
+            resumed.restore(afm)
             plan = functools.partial(resume_plan, afm, uid, build=build, stored=functools.cache(storage.resumable))
-            keep_run(make_engine(), afm, plan, storage, data, tiled, figure, earlier.documents)
+            keep_run(make_engine(), afm, plan, storage, data, tiled, figure, resumed.documents)
         finally:
             afm.close()
 
@@ -199,12 +199,11 @@ def _verify(documents: Any, stored: Any) -> None:
 
 def _compare(documents: Any, stored: Any, agent: str | None, pairs: list[str], seed: int | None, path: Path) -> None:
     from agents.registry import build, configure, options
+    from curio_plans.documents.agent_run import AgentRun
     from curio_plans.report.counterfactual import draw
-    from curio_plans.study.agent_run import exploration
     from curio_plans.study.counterfactual import counterfactual
 
-    start = exploration(documents, stored).start or {}
-    config: Mapping[str, Any] = start["agent"]
+    config = AgentRun.read(documents, stored).config
     name = agent if agent is not None else str(config["agent"])
     kept = {key: value for key, value in config.items() if key in options(name)}
     chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs)

@@ -39,14 +39,13 @@ def report(
     The numbers behind each figure come from curio_plans.study as xarray datasets.
     """
     from agents.registry import build
-    from curio_plans.documents.history import History
-    from curio_plans.documents.prior_runs import recall
+    from curio_plans.documents.agent_run import AgentRun
     from curio_plans.report.figures import write_figures
 
     with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-        history = History(documents, recall(documents, storage.lineage))
+        history = AgentRun.read(documents, storage.lineage)
     chosen = [name.strip() for name in only.split(",")] if only else []
     with console.status("analysing"):
         written, skipped = write_figures(history, build, output or data / "reports" / uid, chosen)

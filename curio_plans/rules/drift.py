@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from curio_plans.validation import Frozen
 
 
-class DriftCorrection(BaseModel):
+class DriftCorrection(Frozen):
     """When to image again, and when to believe what that says.
 
     Attributes
@@ -20,8 +22,6 @@ class DriftCorrection(BaseModel):
     min_confidence : float
         Least correlation of the two images where they overlap, −1…1; below it the earlier correction stays.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     every_points: Annotated[int, Field(ge=1)] | None = None
     every_minutes: Annotated[float, Field(gt=0)] | None = None

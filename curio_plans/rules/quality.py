@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from curio_plans.validation import Frozen
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -13,7 +15,7 @@ class QualityError(RuntimeError):
     """What was measured is not good enough to go on."""
 
 
-class Quality(BaseModel):
+class Quality(Frozen):
     """What a good spectrum is, and what to do with one that is not.
 
     Attributes
@@ -30,8 +32,6 @@ class Quality(BaseModel):
     retries : int
         See `policy`. A frame with missing pixels is taken again as often, whatever the policy.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_saturated: Fraction = 0.05
     min_resonance: Fraction = 0.5

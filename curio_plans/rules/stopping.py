@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agents.protocols import Estimate
 from curio_plans.documents.streams import Ending
+from curio_plans.validation import Frozen
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -13,7 +14,7 @@ CHECKS = 3
 """An estimate that rests on fewer validation points ends no run: without them it is what the agent makes of itself."""
 
 
-class StoppingRule(BaseModel):
+class StoppingRule(Frozen):
     """When a run ends before its last point; of several rules, the first that says so ends it.
 
     Attributes
@@ -33,8 +34,6 @@ class StoppingRule(BaseModel):
     loops : int or None
         So many spectra were taken: bad ones, further attempts and escalations count.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     error: Positive | None = None
     cautious: bool = True

@@ -8,7 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DECISION, DRIFT, ENDING, ESCALATION, EXCLUSION, POINT, REFERENCE, REJECTED
+from curio_plans.documents.streams import (
+    Decision,
+    DriftEstimate,
+    Ending,
+    Entry,
+    Escalated,
+    Exclusions,
+    Point,
+    Reference,
+    Rejected,
+)
 from curio_plans.run.status import FutureStatus
 
 _HEADER = (
@@ -73,29 +83,31 @@ class LiveView:
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Show the next document."""
-        self._history(name, doc)
         if name == "start":
             self._points.update(self._point, total=doc.get("points"), description="imaging")
             self.console.print(_HEADER, style="bold", highlight=False)
-        elif name == "event":
-            stream = self._history.stream(doc)
-            if stream == POINT:
+        for entry in self._history(name, doc):
+            self._show(entry)
+
+    def _show(self, entry: Entry) -> None:
+        match entry:
+            case Point():
                 self._show_point()
-            elif stream == REFERENCE:
+            case Reference():
                 self._floor = self._mean_spectrum_mse()
-            elif stream == DECISION:
+            case Decision():
                 self._points.update(self._point, description="measuring")
-            elif stream == REJECTED:
-                self._tell_rejected()
-            elif stream == EXCLUSION:
-                excluded = int(np.count_nonzero(doc["data"]["exclusion_candidates"]))
-                self._say(f"excluded {excluded} candidate{'s'[: excluded > 1]}: {doc['data']['exclusion_reason']}")
-            elif stream == DRIFT:
-                self._tell_drift()
-            elif stream == ESCALATION:
+            case Rejected():
+                self._say(f"bad spectrum, attempt {entry.attempt}: {entry.reason}")
+            case Exclusions():
+                number = int(entry.candidates.sum())
+                self._say(f"excluded {number} candidate{'s'[: number > 1]}: {entry.reason}")
+            case DriftEstimate():
+                self._show_drift(entry)
+            case Escalated():
                 self._say("a closer look: the error stays high here")
-            elif stream == ENDING:
-                self._say(f"the run ends: {doc['data']['ending_reason']}")
+            case Ending():
+                self._say(f"the run ends: {entry.reason}")
 
     def waiting(self, statuses: Iterable[Any] | None) -> None:
         """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
@@ -117,13 +129,7 @@ class LiveView:
         truth = self._history.reference
         return float("nan") if truth is None else float(((truth - truth.mean(axis=0)) ** 2).mean())
 
-    def _tell_rejected(self) -> None:
-        rejected = self._history.rejected[-1] if self._history.rejected else None
-        if rejected is not None:
-            self._say(f"bad spectrum, attempt {rejected.attempt}: {rejected.reason}")
-
-    def _tell_drift(self) -> None:
-        found = self._history.drifts[-1]
+    def _show_drift(self, found: DriftEstimate) -> None:
         x, y = found.shift
         outcome = "corrected" if found.accepted else "not believed, the earlier correction stays"
         self._say(f"drift {x:+.1f}, {y:+.1f} nm since the first image, confidence {found.confidence:.2f}: {outcome}")

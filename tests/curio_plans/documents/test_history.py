@@ -3,8 +3,8 @@ import copy
 import numpy as np
 import pytest
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DocumentError
 from curio_plans.plans import curiosity
 
 
