@@ -1,14 +1,12 @@
 """When a place is worth a more advanced spectroscopy."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from curio_plans.documents.streams import Decision
-from curio_plans.validation import Frozen
+from curio_plans.validation import Frozen, Positive, PositiveWhole
 
 
 class EscalationRule(Frozen):
@@ -24,9 +22,9 @@ class EscalationRule(Frozen):
         The error that the agent expected there when it decided for it is so many times the median over the pool.
     """
 
-    looks: Annotated[int, Field(ge=1)] = 3
-    radius: Annotated[float, Field(gt=0)] = 100.0
-    factor: Annotated[float, Field(gt=0)] = 2.0
+    looks: PositiveWhole = 3
+    radius: Positive = 100.0
+    factor: Positive = 2.0
 
     def due(
         self, decision: Decision, positions: NDArray[np.float64], measured: Sequence[int], done: Sequence[int]

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from curio_plans.validation import Frozen
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from curio_plans.validation import Fraction, Frozen, NonNegative, Whole
 
 
 class QualityError(RuntimeError):
@@ -35,9 +33,9 @@ class Quality(Frozen):
 
     max_saturated: Fraction = 0.05
     min_resonance: Fraction = 0.5
-    min_snr: Annotated[float, Field(ge=0)] = 0.0
+    min_snr: NonNegative = 0.0
     policy: Literal["retry", "skip", "stop"] = "retry"
-    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    retries: Annotated[Whole, Field(ge=0, le=100)] = 2
 
     @property
     def attempts(self) -> int:

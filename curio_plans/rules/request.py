@@ -1,7 +1,7 @@
 """A run of the plan ``curiosity`` as one frozen value: what the start document keeps as its arguments."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator
 
@@ -9,7 +9,7 @@ from curio_plans.rules.drift import DriftCorrection
 from curio_plans.rules.escalation import EscalationRule
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.stopping import StoppingRule
-from curio_plans.validation import Frozen
+from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, Whole
 
 
 class RunRequest(Frozen):
@@ -51,16 +51,16 @@ class RunRequest(Frozen):
     """
 
     agent: dict[str, Any]
-    points: Annotated[int, Field(ge=1)] = 100
-    window: Annotated[int, Field(ge=1)] = 9
-    stride: Annotated[int, Field(ge=1)] | None = None
+    points: PositiveWhole = 100
+    window: PositiveWhole = 9
+    stride: PositiveWhole | None = None
     channels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    lookahead: Literal[0, 1] = 0
-    map_every: Annotated[int, Field(ge=0)] = 10
+    lookahead: Annotated[Whole, Field(ge=0, le=1)] = 0
+    map_every: NonNegativeWhole = 10
     quality: Quality = Quality()
     drift: DriftCorrection | None = None
     until: StoppingRule | None = None
-    think_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    think_timeout: Positive | None = None
     escalate_when: EscalationRule | None = None
     learn_from: tuple[str, ...] | None = None
 

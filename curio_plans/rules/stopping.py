@@ -1,14 +1,8 @@
 """When a run ends before its last point: its error, or what it may cost, says so."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from agents.protocols import Estimate
 from curio_plans.documents.streams import Ending
-from curio_plans.validation import Frozen
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from curio_plans.validation import Flag, Frozen, Positive, PositiveWhole
 
 CHECKS = 3
 """An estimate that rests on fewer validation points ends no run: without them it is what the agent makes of itself."""
@@ -36,11 +30,11 @@ class StoppingRule(Frozen):
     """
 
     error: Positive | None = None
-    cautious: bool = True
+    cautious: Flag = True
     gain: Positive | None = None
-    gain_points: Annotated[int, Field(ge=1)] = 10
+    gain_points: PositiveWhole = 10
     minutes: Positive | None = None
-    loops: Annotated[int, Field(ge=1)] | None = None
+    loops: PositiveWhole | None = None
 
     def model_post_init(self, _: object) -> None:
         """Refuse a rule that would never end a run.
