@@ -6,6 +6,7 @@ import h5py
 import pytest
 from bluesky import RunEngine
 from bluesky.simulators import check_limits
+from support import events, measure, streams
 
 from curio_plans.documents.history import History
 from curio_plans.export import export
@@ -13,35 +14,14 @@ from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.resume import ResumeError
 from curio_plans.study.replay import verify
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
 
 POINTS = 5
 DRIFT = {"every_points": 2, "min_confidence": -1.0}
 
 
-def microscope(seed=3, effects="calm"):
-    afm = AFM(twin(seed=seed, effects=effects), name="afm")
-    afm.imager.pixels.put((32, 32))
-    afm.spectrometer.steps_per_cycle.put(16)
-    afm.spectrometer.cycles.put(2)
-    return afm
-
-
-def run(plan, *arguments, afm=None, **options):
-    """Run a plan on a fresh microscope; return what it emits."""
-    emitted = []
-    afm = microscope() if afm is None else afm
-    engine = RunEngine({})
-    engine.subscribe(lambda name, doc: emitted.append((name, copy.deepcopy(dict(doc)))))
-    engine(plan(afm, *arguments, **options))
-    afm.close()
-    return emitted
-
-
 def resumed(documents, wanderer, **options):
     """The documents of a stored run and of the one that resumes it."""
-    return documents + run(resume_plan, "the run", build=wanderer, stored=lambda uid: documents, **options)
+    return documents + measure(resume_plan, "the run", build=wanderer, stored=lambda uid: documents, **options)
 
 
 def ended_after(documents, number):
@@ -55,21 +35,20 @@ ALL = {"lookahead": 1, "drift": DRIFT, "map_every": 2, "quality": {"min_snr": 6.
 
 @pytest.mark.parametrize(("effects", "options"), [("calm", {}), ("realistic", ALL)], ids=["plain", "everything"])
 def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(effects, options, wanderer, facts):
-    whole = run(
-        curiosity, {"seed": 4, "initial": 2}, POINTS, build=wanderer, afm=microscope(effects=effects), **options
-    )
+    world = {"effects": effects}
+    whole = measure(curiosity, {"seed": 4, "initial": 2}, POINTS, build=wanderer, world=world, **options)
     expected = facts(whole)
     if options:
         assert History(whole).rejected
         assert len(History(whole).images) > 2
     for number in range(1, len(whole)):
-        both = resumed(ended_after(whole, number), wanderer, afm=microscope(effects=effects))
+        both = resumed(ended_after(whole, number), wanderer, world=world)
         assert facts(both) == expected, whole[number - 1]
         assert verify(both, wanderer).identical
 
 
 def test_a_resumed_run_can_be_resumed_again(wanderer, facts):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
     once = resumed(ended_after(whole, len(whole) // 3), wanderer)
     twice = resumed(ended_after(once, len(once) * 2 // 3), wanderer)
     assert facts(twice) == facts(whole)
@@ -79,20 +58,17 @@ def test_a_resumed_run_can_be_resumed_again(wanderer, facts):
 
 
 def test_nothing_stored_is_measured_again_and_the_experiment_is_the_same(wanderer):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer, md={"experiment": {"operator": "Ada"}})
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer, md={"experiment": {"operator": "Ada"}})
     stopped = ended_after(whole, len(whole) - 8)
     new = resumed(stopped, wanderer)[len(stopped) :]
     assert new[0][1]["experiment"]["operator"] == "Ada"
-    streams = {doc["uid"]: doc["name"] for name, doc in new if name == "descriptor"}
-    assert "image" not in streams.values()
-    measured = [streams[doc["descriptor"]] for name, doc in new if name == "event"].count("primary")
-    assert 0 < measured == POINTS - len(History(stopped).observations)
+    assert "image" not in streams(new)
+    assert 0 < streams(new).count("primary") == POINTS - len(History(stopped).observations)
 
 
-def test_an_aborted_run_is_resumed_in_the_same_session_without_rebuilding(wanderer):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
+def test_an_aborted_run_is_resumed_in_the_same_session_without_rebuilding(afm, wanderer):
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
     stopped = ended_after(whole, len(whole) - 8)
-    afm = microscope()
     RunEngine({})(image(afm))
     both = resumed(stopped, wanderer, afm=afm)
     assert [doc["rebuilt"] for name, doc in both if name == "start" and "resumes" in doc] == [False]
@@ -102,26 +78,23 @@ def test_an_aborted_run_is_resumed_in_the_same_session_without_rebuilding(wander
 
 
 def test_curiosity_itself_takes_a_run_to_resume(wanderer, facts):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
     stopped = ended_after(whole, len(whole) - 8)
-    new = run(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
+    new = measure(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
     assert facts(stopped + new) == facts(whole)
 
 
-def test_a_simulator_checks_a_resumed_run(wanderer):
-    stopped = run(curiosity, {"seed": 4}, POINTS, build=wanderer)[:-8]
-    afm = microscope()
+def test_a_simulator_checks_a_resumed_run(afm, stopped, wanderer):
     check_limits(resume_plan(afm, "the run", build=wanderer, stored=lambda uid: stopped))
-    afm.close()
 
 
 @pytest.fixture
 def stopped(wanderer):
-    return run(curiosity, {"seed": 4}, POINTS, build=wanderer)[:-8]
+    return measure(curiosity, {"seed": 4}, POINTS, build=wanderer)[:-8]
 
 
 def test_another_world_is_noticed_at_the_event_that_differs(stopped, wanderer):
-    event = [doc for name, doc in stopped if name == "event" and "afm_spectrometer_spectrum" in doc["data"]][1]
+    event = events(stopped, "primary")[1]
     event["data"]["afm_spectrometer_spectrum"][3] += 1e-12
     with pytest.raises(
         ResumeError, match=rf"event 2 of the stream 'primary' \({event['uid']}\) afm_spectrometer_spectrum"
@@ -137,37 +110,33 @@ def test_another_world_is_noticed_at_the_event_that_differs(stopped, wanderer):
         (lambda afm: afm.imager.line_rate.put(2.0), "other settings: afm_imager_line_rate was 1.0, is 2.0"),
     ],
 )
-def test_other_settings_are_refused_before_anything_moves(stopped, wanderer, change, words):
-    afm = microscope()
+def test_other_settings_are_refused_before_anything_moves(afm, stopped, wanderer, change, words):
     change(afm)
     with pytest.raises(ResumeError, match=words):
         resumed(stopped, wanderer, afm=afm)
     assert afm.backend.time() == 0
-    afm.close()
 
 
 def test_another_sample_is_refused(stopped, wanderer):
-    afm = microscope(seed=5)
     with pytest.raises(ResumeError, match="measured on another sample: seed was 3, is 5"):
-        resumed(stopped, wanderer, afm=afm)
-    afm.close()
+        resumed(stopped, wanderer, world={"seed": 5})
 
 
 def test_other_arguments_are_refused(stopped, wanderer):
     with pytest.raises(ResumeError, match="cannot be resumed with other arguments: points was 5, is 9; give the same"):
-        run(curiosity, {"seed": 4}, 9, build=wanderer, resume="the run", stored=lambda uid: stopped)
+        measure(curiosity, {"seed": 4}, 9, build=wanderer, resume="the run", stored=lambda uid: stopped)
     with pytest.raises(ResumeError, match=r"agent was .*'seed': 4.*, is .*'seed': 5"):
-        run(curiosity, {"seed": 5}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
+        measure(curiosity, {"seed": 5}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
     with pytest.raises(ResumeError, match="pass stored="):
-        run(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run")
+        measure(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run")
 
 
 def test_what_cannot_be_resumed(wanderer):
-    whole = run(curiosity, {"seed": 4}, POINTS, build=wanderer)
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
     with pytest.raises(ResumeError, match="was completed; there is nothing to resume"):
         resumed(whole, wanderer)
     with pytest.raises(ResumeError, match="one of the plan 'image'; start a new run"):
-        resumed(run(image), wanderer)
+        resumed(measure(image), wanderer)
 
 
 def test_a_resumed_run_is_exported_with_what_it_resumes(stopped, wanderer, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from support import events
 
 from agents.protocols import Observation, Pool
 from curio_plans.documents.history import History
@@ -56,9 +57,7 @@ def test_a_longer_finer_loop_is_taken_and_the_waveform_put_back(afm, engine, doc
     assert descriptors["escalation"]["data_keys"]["afm_spectrometer_spectrum"]["shape"] == [128]
     axis = descriptors["escalation"]["configuration"]["afm_spectrometer"]["data"]["afm_spectrometer_axis"]
     assert len(axis) == 128
-    (event,) = [
-        doc for name, doc in documents if name == "event" and doc["descriptor"] == descriptors["escalation"]["uid"]
-    ]
+    (event,) = events(documents, "escalation")
     assert event["data"]["candidate"] in [observation.index for observation in History(documents).observations]
     assert np.array_equal(afm.spectrometer.axis.get(), before)
     lengths = {len(observation.spectrum) for observation in History(documents).observations}
