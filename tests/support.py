@@ -13,7 +13,6 @@ from bluesky import RunEngine
 from ophyd_devices import AFM
 from ophyd_devices.twin import Effects, Ferroelectric, SimulatedClock, TwinBackend
 
-
 film = lru_cache(Ferroelectric)
 """The sample of a seed. It takes 60 ms to grow and does not change: what is done to it is a state of the backend."""
 

@@ -114,6 +114,8 @@ class Events:
         return self._microscope
 
     def _new(self, doc: Mapping[str, Any]) -> list[Event]:
+        if self.start is None:
+            raise DocumentError("expected the start document of a run first, got an event")
         descriptor = self.descriptors.get(doc["descriptor"])
         if descriptor is None:
             raise DocumentError(

@@ -199,6 +199,8 @@ class Spectrum(Entry):
         Instrument time in s; None where the event does not say.
     starts : int
         How many spectra were begun for it: a pause may have interrupted some.
+    drift : (x, y)
+        The correction in nm with which the scanner was sent there.
     """
 
     uid: str
@@ -206,6 +208,7 @@ class Spectrum(Entry):
     attempt: int
     time: float | None
     starts: int
+    drift: tuple[float, float]
 
     @property
     def candidate(self) -> int | None:
@@ -226,6 +229,7 @@ class Spectrum(Entry):
             "attempt": int(event.data.get(ATTEMPT, 1)),
             "time": None if time is None else float(time),
             "starts": int(event.value("spectrometer_starts", 1)),
+            "drift": (float(event.data.get("drift_x", 0.0)), float(event.data.get("drift_y", 0.0))),
         }
 
     def fold(self, history: "History") -> None:

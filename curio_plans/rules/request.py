@@ -9,7 +9,7 @@ from curio_plans.rules.drift import DriftCorrection
 from curio_plans.rules.escalation import EscalationRule
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.stopping import StoppingRule
-from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, Whole
+from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, Whole, validated
 
 
 class RunRequest(Frozen):
@@ -73,8 +73,14 @@ class RunRequest(Frozen):
 
     @classmethod
     def of_start(cls, start: Mapping[str, Any]) -> Self:
-        """Return the request that a start document keeps, with the agent's config in full."""
-        return cls.model_validate({**start["plan_args"], "agent": dict(start["agent"])})
+        """Return the request that a start document keeps, with the agent's config in full.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it keeps none.
+        """
+        return validated(cls, {**start["plan_args"], "agent": dict(start["agent"])}, "plan_args")
 
     def plan_args(self) -> dict[str, Any]:
         """Return the request as the start document keeps it: JSON values."""

@@ -12,7 +12,7 @@ from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DRIFT, ENDING, EXCLUSION, REFERENCE, Aim, Decision, Ending, Exclusions
+from curio_plans.documents.streams import DRIFT, ENDING, EXCLUSION, REFERENCE, Aim, Decision, Ending, Exclusions, Point
 from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
 from curio_plans.run.drift import Drift
@@ -86,6 +86,7 @@ class Exploration:
             yield from self.record_reference()
         if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
             yield from self.exclude_unreachable()
+        yield from self.escalate_late()
         for number in range(len(self.history.outcomes), points):
             yield from bps.checkpoint()
             choice = yield from self.decide(number)
@@ -96,7 +97,16 @@ class Exploration:
                 yield from stubs.look_ahead(self.thinker, number + 1)
             yield from self.measure_at(choice)
         yield from bps.checkpoint()
-        yield from stubs.record_last_belief(self.thinker)
+        if not self.ended_before:
+            yield from stubs.record_last_belief(self.thinker)
+
+    @property
+    def ended_before(self) -> bool:
+        """Whether the resumed run recorded its last belief already: it was killed after that."""
+        if self.resumed is None or not self.history.maps:
+            return False
+        nothing_new = len(self.history.outcomes) == len(self.resumed.history.outcomes)
+        return nothing_new and self.history.maps[-1].observations == len(self.history.observations)
 
     def decide(self, number: int) -> MsgGenerator[Choice | None]:
         """Let the agent decide, and record that and, now and then, its belief. None where a rule ends the run."""
@@ -155,8 +165,7 @@ class Exploration:
         (x, y), (dx, dy) = choice.place, self.drift.shift(self.history.time) if self.drift is not None else (0.0, 0.0)
         place = (x + dx, y + dy)
         yield from bps.checkpoint()
-        aim = Aim(int(choice.candidate), (x, y), (dx, dy))
-        target = Note(Aim.name, aim.values(), Aim.units)
+        target = _aim(choice, (dx, dy))
         # Those of the resumed run; its attempts count.
         rejected = [old.reason for old in self.history.rejected if old.candidate == choice.candidate]
         try:
@@ -175,6 +184,18 @@ class Exploration:
             yield from self.exclude([choice.candidate], reason, decided=True)
         elif self.escalates_at(choice):
             yield from self.escalate_at(choice.candidate, place, target)
+
+    def escalate_late(self) -> MsgGenerator[None]:
+        """Escalate where the resumed run measured last, if it was killed before it came to that."""
+        history = self.history
+        done = len(history.outcomes)
+        if self.resumed is None or not done or len(history.decisions) > done:
+            return
+        decision, point = history.decisions[done - 1], history.of(Point)[-1:]
+        choice = Choice(decision.candidate, decision.position, decision)
+        if point and point[0].observation is history.outcomes[-1] and self.escalates_at(choice):
+            (x, y), (dx, dy) = choice.place, point[0].drift
+            yield from self.escalate_at(choice.candidate, (x + dx, y + dy), _aim(choice, point[0].drift))
 
     def escalates_at(self, choice: Choice) -> bool:
         """Tell whether a candidate that was just measured is escalated."""
@@ -236,6 +257,12 @@ class Exploration:
         except ValueError:
             return False
         return True
+
+
+def _aim(choice: Choice, drift: Place) -> Note:
+    """Return what is recorded of a choice with its spectrum."""
+    aim = Aim(int(choice.candidate), choice.place, drift)
+    return Note(Aim.name, aim.values(), Aim.units)
 
 
 def corners_of(positions: NDArray[np.float64]) -> list[Choice]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
-from pydantic import ValidationError
 
 from agents.protocols import Answer, Past
 from curio_plans.documents.events import DocumentError, Documents, Event, events
@@ -85,7 +84,7 @@ class ResumedRun:
         """
         try:
             return RunRequest.of_start(self.start)
-        except (KeyError, TypeError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ResumeError(
                 f"run {self.uid} cannot be resumed: its start document does not hold the arguments of a run ({error}); "
                 "start a new run, which may learn from it"

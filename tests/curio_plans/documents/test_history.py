@@ -57,5 +57,5 @@ def test_events_without_a_start_are_an_error(run):
 
 def test_a_channel_that_the_image_does_not_have_is_an_error(run):
     run[0][1]["pool"]["channels"] = ["colour"]
-    with pytest.raises(DocumentError, match=r"wants channels \['colour'\]"):
+    with pytest.raises(DocumentError, match=r"needs the channels \['colour'\]"):
         History(run)

@@ -6,7 +6,9 @@ from bluesky import RunEngine
 
 from agents.registry import build, configure
 from curio_plans import study as analysis
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import DocumentError
+from curio_plans.documents.streams import Reference
 from curio_plans.plans import curiosity
 from curio_plans.report.figures import FIGURES, write_figures
 from curio_plans.study import evaluation, floors
@@ -18,7 +20,7 @@ from ophyd_devices.twin import twin
 @pytest.fixture
 def history(afm, engine, documents, wanderer):
     engine(curiosity(afm, {"initial": 4}, 20, build=wanderer, map_every=5))
-    return History(documents)
+    return AgentRun(documents)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def curious():
 
 @pytest.fixture
 def learned(curious):
-    return History(copy.deepcopy(curious))
+    return AgentRun(copy.deepcopy(curious))
 
 
 def test_classes_of_the_latent_space_are_mapped_back_to_the_sample(learned):
@@ -60,7 +62,7 @@ def test_the_rebuilt_agent_believes_what_the_run_recorded(learned):
 
 
 def test_without_the_truth_classes_have_the_spectra_measured_in_them(learned):
-    learned.reference = None
+    learned.of(Reference).clear()
     data = analysis.latent_clusters(learned, build, clusters=2)
     inside = [observation.spectrum for observation in learned.observations if data["cluster"][observation.index] == 0]
     np.testing.assert_allclose(data["spectrum"][0], np.mean(inside, axis=0))
@@ -100,7 +102,7 @@ def test_the_error_curve_is_that_of_what_was_never_measured(history):
     assert data["unmeasured_nmse"][-1] == pytest.approx(error / floor)
     assert data["best"][-1] == data["mse"].min()
     assert data["floor"].sel(kind="position")[-1] == pytest.approx(floors_at_the_end(history))
-    history.reference = None
+    history.of(Reference).clear()
     with pytest.raises(AnalysisError, match="truth of this run is not known"):
         analysis.error_curve(history)
 
@@ -149,10 +151,10 @@ def test_figures_are_drawn_and_what_is_missing_is_said(history, learned, wandere
 
 
 def test_a_run_without_points_has_nothing_to_analyse(documents, history, wanderer):
-    begun = History(documents[:1])
+    image = next(number for number, (name, _) in enumerate(documents) if name == "event")
     with pytest.raises(AnalysisError, match="no point of this run"):
-        analysis.acquisitions(begun)
-    with pytest.raises(AnalysisError, match="no image"):
-        analysis.rebuild_agent(begun, wanderer)
-    with pytest.raises(AnalysisError, match="no agent"):
-        analysis.rebuild_agent(History(), wanderer)
+        analysis.acquisitions(AgentRun(documents[: image + 1]))
+    with pytest.raises(DocumentError, match="no image"):
+        AgentRun(documents[:1])
+    with pytest.raises(DocumentError, match="no agent"):
+        AgentRun([])

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from agents.protocols import Exclusion, Observation, Question
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.counterfactual import draw
-from curio_plans.study.agent_run import ReplayError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.counterfactual import counterfactual as at_many_points
 from ophyd_devices import AFM
 from ophyd_devices.twin import recorded
@@ -137,5 +138,5 @@ def test_what_cannot_be_compared(run, wanderer, afm, engine, documents):
         counterfactual(run[: len(run) // 2 - 6], wanderer, {})
     documents.clear()
     engine(image(afm))
-    with pytest.raises(ReplayError, match="only runs of the plan curiosity"):
+    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
         counterfactual(documents, wanderer, {})
