@@ -1,6 +1,7 @@
 """The catalog of a data directory as a Tiled application: in process, over HTTP, and for databroker."""
 
 import fcntl
+import ipaddress
 import logging
 import os
 import secrets
@@ -18,9 +19,14 @@ import typer
 import yaml
 
 from curio_plans.storage import StorageError, require_directory
+from curio_plans.store.guard import BODY_LIMIT, protect
+from curio_plans.store.permissions import keep_private
 
 TABLES = "tables.db"
 """Where Tiled keeps the columns of numbers and text of all runs."""
+
+_SHORTEST_KEY = 16
+"""Characters; 36 letters and digits to the power of 16 cannot be tried out."""
 
 
 def serve(
@@ -29,6 +35,9 @@ def serve(
     port: int = 8000,
     api_key: str | None = None,
     *,
+    certificate: Path | str | None = None,
+    certificate_key: Path | str | None = None,
+    show_key: bool = True,
     tell: Callable[[str], None] = typer.echo,
 ) -> None:
     """Serve the runs of a data directory over HTTP until Ctrl-C.
@@ -44,34 +53,58 @@ def serve(
     port : int
         0 for any that is free.
     api_key : str, optional
-        What to ask clients for, letters and digits only. By default a key that is made once and kept in the
+        What to ask clients for, at least 16 letters and digits. By default a key that is made once and kept in the
         directory, readable for its owner alone.
+    certificate, certificate_key : Path or str, optional
+        PEM files with which to speak HTTPS; a certificate may contain its key.
+    show_key : bool
+        Whether to tell the key itself; if not, tell where it is.
     tell : callable
         Gets the address and the key.
 
     Raises
     ------
     StorageError
-        If the directory is not there or not writable, or the port is taken.
+        If the directory is not there or not writable, the port is taken, or the certificate cannot be used.
+    ValueError
+        If the key is too short or has other characters, or a certificate is missing.
     """
     folder = Path(directory)
     if not folder.is_dir():
         raise StorageError(f"there are no runs in {folder}: no such directory")
     require_directory(folder)
     key = api_key if api_key is not None else own_key(folder)
-    if not (key.isascii() and key.isalnum()):
-        raise ValueError("expected an API key of letters and digits only: others would be garbled in an address")
+    if not (key.isascii() and key.isalnum() and len(key) >= _SHORTEST_KEY):
+        raise ValueError(
+            f"expected an API key of at least {_SHORTEST_KEY} letters and digits, as shorter ones can be guessed and "
+            "others are garbled in an address; leave it out, and one is made"
+        )
+    if certificate_key is not None and certificate is None:
+        raise ValueError("expected a certificate for that key; give its file as well (--ssl-certfile)")
     listener = _listen(host, port)
 
     import uvicorn
 
-    address = f"http://{_literal(host)}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(make_app(folder, key), log_level="warning"))
     try:
-        tell(f"web page: {address}/ui/?api_key={key}")
-        tell(f"Tiled:    {address}   API key: {key}")
+        configuration = uvicorn.Config(
+            make_app(folder, key),
+            log_level="warning",
+            access_log=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=certificate_key,
+        )
+        _load(configuration, certificate)
+        address = f"http{'s' if certificate else ''}://{_literal(host)}:{listener.getsockname()[1]}"
+        if show_key:
+            tell(f"web page: {address}/ui/?api_key={key}")
+            tell(f"Tiled:    {address}   API key: {key}")
+        else:
+            tell(f"web page: {address}/ui/   open it with ?api_key=KEY once")
+            tell(f"Tiled:    {address}   API key: {'as given' if api_key else f'in {_key_of(folder)}'}")
+        if certificate is None and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            tell("Key and data go over the network unencrypted; --ssl-certfile encrypts them.")
         tell("Ctrl-C ends it.")
-        server.run(sockets=[listener])
+        uvicorn.Server(configuration).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
@@ -129,14 +162,13 @@ def make_app(directory: Path, api_key: str | None = None) -> Any:
     from tiled.server.app import build_app_from_config
 
     configuration = _configuration(directory)
-    if api_key is not None:
-        configuration["authentication"] = {"single_user_api_key": api_key}
-    return build_app_from_config(configuration)
+    configuration["authentication"] = {"single_user_api_key": api_key, "allow_anonymous_access": False}
+    return protect(build_app_from_config(configuration), body_limit=None if api_key is None else BODY_LIMIT)
 
 
 def own_key(directory: Path) -> str:
     """Return the API key of a data directory, made when first asked for."""
-    path = directory / "tiled" / "key"
+    path = _key_of(directory)
     with locked(directory):
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -164,6 +196,7 @@ def _configuration(directory: Path) -> dict[str, Any]:
         _require_unmoved(place)
         if not catalog.exists():
             _create(catalog)
+        keep_private(directory)
     return {
         "catalog": {
             "uri": f"sqlite:///{catalog}",
@@ -174,6 +207,10 @@ def _configuration(directory: Path) -> dict[str, Any]:
         "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},
         "routers": ["bluesky_tiled_plugins.routers.validator:router"],
     }
+
+
+def _key_of(directory: Path) -> Path:
+    return directory / "tiled" / "key"
 
 
 def _require_unmoved(place: Path) -> None:
@@ -210,6 +247,15 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise StorageError(
             f"cannot listen at {_literal(host)}:{port}: {error.strerror or error}; choose another --port or --host"
+        ) from error
+
+
+def _load(configuration: Any, certificate: Path | str | None) -> None:
+    try:
+        configuration.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise StorageError(
+            f"cannot use the certificate {certificate}: {error}; expected PEM files of a certificate and its key"
         ) from error
 
 
