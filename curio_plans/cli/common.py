@@ -33,7 +33,11 @@ Tiled = Annotated[
     typer.Option(help="Address of a Tiled server to write to; default: a catalog in the data directory.",
                  envvar="CURIO_TILED_URI"),
 ]  # fmt: skip
-Key = Annotated[str | None, typer.Option(help="API key of that server.", envvar="CURIO_TILED_API_KEY")]
+Key = Annotated[
+    str | None,
+    typer.Option(help="API key of that server; better in the environment, as command lines can be seen.",
+                 envvar="CURIO_TILED_API_KEY"),
+]  # fmt: skip
 Uid = Annotated[str, typer.Argument(help="A run's uid, the beginning of it, or the word latest.")]
 DATA = Path("curio-data")
 

@@ -1,5 +1,6 @@
 """Commands about stored runs: runs, show, serve."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,10 +57,32 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
     api_key: Annotated[
-        str | None, typer.Option(help="Key to ask for.", show_default="made once, kept in the data directory")
+        str | None,
+        typer.Option(
+            help="Key to ask for. Whoever is logged in sees command lines: set the environment variable instead.",
+            envvar="CURIO_SERVE_API_KEY",
+            show_default="made once, kept in the data directory",
+        ),
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="Certificate (PEM) with which to speak HTTPS.", show_default="HTTP")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Key of that certificate (PEM).", show_default="in the certificate's file")
     ] = None,
 ) -> None:
-    """Serve the stored runs over HTTP, with Tiled's web page, until Ctrl-C."""
+    """Serve the stored runs over HTTP, with Tiled's web page, until Ctrl-C.
+
+    The key is shown in a terminal alone: what a service prints ends up in a log.
+    """
     from curio_plans.store.serve import serve as serve_directory
 
-    serve_directory(data, host=host, port=port, api_key=api_key)
+    serve_directory(
+        data,
+        host=host,
+        port=port,
+        api_key=api_key,
+        certificate=ssl_certfile,
+        certificate_key=ssl_keyfile,
+        show_key=sys.stdout.isatty(),
+    )
