@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ophyd.utils import LimitError
 
 from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Loop, Progress
 from ophyd_devices.dose import DoseLog
-from ophyd_devices.envelope import Envelope, EnvelopeError, corners
+from ophyd_devices.envelope import Envelope, corners
+
+
+class EnvelopeError(LimitError):
+    """A command is outside the safety envelope. Nothing was sent to the instrument."""
 
 
 class Guard:

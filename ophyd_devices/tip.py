@@ -7,7 +7,7 @@ from ophyd import Device, DeviceStatus, Kind
 from ophyd.status import Status
 
 from ophyd_devices.backend import BackendError
-from ophyd_devices.envelope import EnvelopeError
+from ophyd_devices.guard import EnvelopeError
 from ophyd_devices.link import Link
 from ophyd_devices.signals import TypedSignal
 
