@@ -1,7 +1,9 @@
 """The last word before the instrument: every command is held against the envelope here, whoever gives it."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -101,10 +103,13 @@ class Guard:
         self._check_inside(way[0])
         self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
 
-    def check_doses(self, places: Iterable[tuple[float, float]]) -> None:
-        """Raise EnvelopeError if tip or sample may not bear spectra at `places`, one after the other."""
+    def check_doses(self, places: Iterable[Sequence[float]]) -> None:
+        """Raise EnvelopeError if tip or sample may not bear spectra at `places`, one after the other.
+
+        Raises ValueError for what is no place (x, y), like :func:`as_place`.
+        """
         planned = self.doses.copy()
-        for number, place in enumerate(places, start=1):
+        for number, place in enumerate(map(as_place, places), start=1):
             self.check_place(*place)
             self._check_dose(place, planned, f"point {number}: ")
             planned.add(place)
@@ -230,6 +235,33 @@ class Guard:
                 f"{what} comes within {distance:g} nm of the forbidden {zone!r}, "
                 f"less than {self.envelope.clearance:g} nm; {advice}"
             )
+
+
+def as_place(value: Any) -> tuple[float, float]:
+    """Return (x, y) as two floats.
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a sequence or an array of two finite numbers, in this order. Sets, dicts, text and iterators
+        are none.
+    """
+    if hasattr(value, "__array__"):
+        array = np.ma.asarray(value)
+        value = array.tolist() if array.shape == (2,) else array  # a masked element becomes None
+    ordered = isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview)
+    if ordered and len(value) == 2 and all(map(_is_finite, value)):
+        return float(value[0]), float(value[1])
+    raise ValueError(f"expected a position (x, y), a sequence of two finite numbers in nm, got {value!r:.200}")
+
+
+def _is_finite(number: Any) -> bool:
+    if isinstance(number, bool | np.bool_) or not isinstance(number, Real):
+        return False
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the largest float
+        return False
 
 
 def _slew(bias: NDArray[np.float64], dwell: float) -> float:
