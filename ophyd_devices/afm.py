@@ -53,8 +53,8 @@ class AFM(Device):
     >>> from ophyd_devices import AFM
     >>> from ophyd_devices.twin import twin
     >>> afm = AFM(twin(seed=0), name="afm")
-    >>> afm.tip.position
-    'withdrawn'
+    >>> print(afm.tip.position)
+    withdrawn
     """
 
     scanner = Cpt(Scanner, "")
