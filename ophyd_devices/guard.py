@@ -1,9 +1,8 @@
 """The last word before the instrument: every command is held against the envelope here, whoever gives it."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ophyd.utils import LimitError
 from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Loop, Progress
 from ophyd_devices.dose import DoseLog
 from ophyd_devices.envelope import Envelope, corners
+from ophyd_devices.place import as_place
 
 
 class EnvelopeError(LimitError):
@@ -104,15 +104,33 @@ class Guard:
         self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
 
     def check_doses(self, places: Iterable[Sequence[float]]) -> None:
-        """Raise EnvelopeError if tip or sample may not bear spectra at `places`, one after the other.
+        """Raise EnvelopeError if tip or sample may not take spectra at `places`, one after the other.
 
-        Raises ValueError for what is no place (x, y), like :func:`as_place`.
+        Raises ValueError for what is no place (x, y), DoseLogError if the dose log cannot be used.
         """
+        self.doses.refresh()
         planned = self.doses.copy()
         for number, place in enumerate(map(as_place, places), start=1):
             self.check_place(*place)
             self._check_dose(place, planned, f"point {number}: ")
             planned.add(place)
+
+    @contextmanager
+    def replaying(self, tip_loops: int | None = None) -> Iterator[None]:
+        """Measure stored spectra again without counting their dose twice; see :meth:`DoseLog.replaying`.
+
+        Raises
+        ------
+        BackendError
+            On a real instrument, where each spectrum is a dose.
+        """
+        if not self.info.simulated:
+            raise BackendError(
+                "only a simulated instrument can measure stored spectra again, here each is a dose; resume with "
+                "rebuild=False"
+            )
+        with self.doses.replaying(tip_loops):
+            yield
 
     # ---- the backend protocol ----
 
@@ -180,13 +198,15 @@ class Guard:
         return self._backend.frame(area, pixels, line_rate, progress)
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Measure, engaged, where tip and sample still bear it; counted whatever becomes of it."""
+        """Measure, engaged, where the dose allows it; the spectrum is counted whatever becomes of it."""
         bias = np.asarray(bias, dtype=np.float64)
         self.check_waveform(bias, dwell)
         self._check_engaged("a spectrum")
         x, y = self._backend.position()
         self.check_place(x, y)
-        self._check_dose((x, y), self.doses)
+        self.doses.claim()
+        if not self.doses.is_replaying:
+            self._check_dose((x, y), self.doses)
         self.doses.add((x, y))
         return self._backend.spectrum(bias, dwell)
 
@@ -199,8 +219,11 @@ class Guard:
         self._backend.stop()
 
     def close(self) -> None:
-        """Withdraw and release the controller."""
-        self._backend.close()
+        """Withdraw, release the controller, and let other sessions count the dose."""
+        try:
+            self._backend.close()
+        finally:
+            self.doses.close()
 
     def _check_dose(self, place: tuple[float, float], doses: DoseLog, where: str = "") -> None:
         envelope, loops = self.envelope, doses.tip_loops
@@ -235,33 +258,6 @@ class Guard:
                 f"{what} comes within {distance:g} nm of the forbidden {zone!r}, "
                 f"less than {self.envelope.clearance:g} nm; {advice}"
             )
-
-
-def as_place(value: Any) -> tuple[float, float]:
-    """Return (x, y) as two floats.
-
-    Raises
-    ------
-    ValueError
-        If `value` is not a sequence or an array of two finite numbers, in this order. Sets, dicts, text and iterators
-        are none.
-    """
-    if hasattr(value, "__array__"):
-        array = np.ma.asarray(value)
-        value = array.tolist() if array.shape == (2,) else array  # a masked element becomes None
-    ordered = isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview)
-    if ordered and len(value) == 2 and all(map(_is_finite, value)):
-        return float(value[0]), float(value[1])
-    raise ValueError(f"expected a position (x, y), a sequence of two finite numbers in nm, got {value!r:.200}")
-
-
-def _is_finite(number: Any) -> bool:
-    if isinstance(number, bool | np.bool_) or not isinstance(number, Real):
-        return False
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer beyond the largest float
-        return False
 
 
 def _slew(bias: NDArray[np.float64], dwell: float) -> float:

@@ -10,8 +10,9 @@ from ophyd import Device, DeviceStatus, Kind
 from ophyd.positioner import PositionerBase
 
 from ophyd_devices.backend import BackendError
-from ophyd_devices.guard import EnvelopeError, as_place
+from ophyd_devices.guard import EnvelopeError
 from ophyd_devices.link import Link
+from ophyd_devices.place import Place, as_place
 from ophyd_devices.signals import TypedSignal
 
 
@@ -151,7 +152,7 @@ class Scanner(Device):
         """End the running action of the instrument, well if `success`; the scanner stays where it is."""
         self._link.interrupt(success=success)
 
-    def _place(self, value: Any) -> tuple[float, float]:
+    def _place(self, value: Any) -> Place:
         try:
             return as_place(value)
         except ValueError as error:

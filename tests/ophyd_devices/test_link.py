@@ -23,14 +23,7 @@ def afm(backend, monkeypatch):
     microscope.close()
 
 
-def eventually(condition):
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
-
-
-def test_the_promise_is_kept_while_nothing_happens_and_taken_back_with_the_tip(afm, backend):
+def test_the_promise_is_kept_while_nothing_happens_and_taken_back_with_the_tip(afm, backend, eventually):
     afm.scanner.set((10, 10)).wait(5)
     assert backend.promises == []
     afm.tip.set("engaged").wait(5)
@@ -50,7 +43,7 @@ def test_the_promise_is_given_before_the_tip_engages(afm, backend, monkeypatch):
     assert promised == [[0.04]]
 
 
-def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypatch):
+def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypatch, eventually):
     monkeypatch.setattr(link, "PROMISE_S", 0.04)
     backend.engaged = True
     afm = AFM(backend, name="afm")
@@ -60,7 +53,7 @@ def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypa
     assert backend.promises[-1] == 0
 
 
-def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend):
+def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend, eventually):
     afm.tip.set("engaged").wait(5)
     backend.engaged = False
     assert eventually(lambda: not afm.tip.contact.get())
@@ -78,7 +71,7 @@ def test_closing_takes_the_promise_back(afm, backend):
         afm.scanner.set((10, 10))
 
 
-def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypatch, caplog):
+def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypatch, caplog, eventually):
     afm.tip.set("engaged").wait(5)
     asked = []
 
@@ -105,7 +98,9 @@ def test_force_and_its_error_are_measured_after_each_command(afm, backend, monke
     assert afm.tip.loops.get() == 1
 
 
-def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdrawn_after_it(afm, backend, monkeypatch):
+def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdrawn_after_it(
+    afm, backend, monkeypatch, eventually
+):
     stopped, withdrawing = threading.Event(), threading.Event()
 
     def frame(*_):
