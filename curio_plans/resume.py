@@ -171,7 +171,7 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
 
     What the stored events imply is done again in order: images, moves, spectra, those that were rejected, too. So
     clock, noise, wear and memory of the sample are as they were. Nothing is emitted, and what is measured is compared
-    with what is stored.
+    with what is stored. The dose log does not count these spectra again.
 
     Raises
     ------
@@ -180,23 +180,29 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
     """
     yield from bps.clear_checkpoint()  # rewound, this would be done twice
     for stream, event in events(documents):
-        if stream in (IMAGE, REJECTED_IMAGE):
-            devices: list[Any] = [afm.imager]
-        elif stream in (POINT, REJECTED, ESCALATION):
-            devices = [afm.spectrometer, afm.scanner, afm.tip]
-            data, scanner = event["data"], afm.scanner.name
-            if data.get(ATTEMPT, 1) > 1:
-                yield from stubs.withdraw(afm)
-            yield from bps.mv(afm.scanner, (data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]))
-        else:
-            continue
-        before = yield from _shape(afm.spectrometer, event["waveform"])
-        yield from bps.mv(afm.tip, "engaged")
-        yield from stubs.measure_once(devices[0])
-        for device in devices:
-            reading = yield from bps.read(device)
-            _compare(event, stream, reading or {})
-        yield from _shape(afm.spectrometer, before)
+        if stream in (IMAGE, REJECTED_IMAGE, POINT, REJECTED, ESCALATION):
+            loops = event["data"].get(f"{afm.tip.name}_loops")
+            with afm.replaying(None if loops is None else int(loops) - 1):
+                yield from _measure_again(afm, stream, event)
+
+
+def _measure_again(afm: Microscope, stream: str, event: Mapping[str, Any]) -> MsgGenerator[None]:
+    """Measure what is stored in `event`, and compare."""
+    if stream in (IMAGE, REJECTED_IMAGE):
+        devices: list[Any] = [afm.imager]
+    else:
+        devices = [afm.spectrometer, afm.scanner, afm.tip]
+        data, scanner = event["data"], afm.scanner.name
+        if data.get(ATTEMPT, 1) > 1:
+            yield from stubs.withdraw(afm)
+        yield from bps.mv(afm.scanner, (data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]))
+    before = yield from _shape(afm.spectrometer, event["waveform"])
+    yield from bps.mv(afm.tip, "engaged")
+    yield from stubs.measure_once(devices[0])
+    for device in devices:
+        reading = yield from bps.read(device)
+        _compare(event, stream, reading or {})
+    yield from _shape(afm.spectrometer, before)
 
 
 def events(documents: Documents) -> Iterator[tuple[str, Mapping[str, Any]]]:
