@@ -155,7 +155,7 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
 
     What the stored events imply is done again in order: images, moves, spectra, those that were rejected, too. So
     clock, noise, wear and memory of the sample are as they were. Nothing is emitted, and what is measured is compared
-    with what is stored.
+    with what is stored. The dose log does not count these spectra again.
 
     Raises
     ------
@@ -164,25 +164,30 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
     """
     yield from bps.clear_checkpoint()  # rewound, this would be done twice
     for event in events(documents):
-        if event.stream in (IMAGE, REJECTED_IMAGE):
-            devices: list[Any] = [afm.imager]
-        elif event.stream in (POINT, REJECTED, ESCALATION):
-            devices = [afm.spectrometer, afm.scanner, afm.tip]
-            if event.data.get(ATTEMPT, 1) > 1:
-                yield from stubs.withdraw(afm)
-            scanner = afm.scanner.name
-            place = (event.data[f"{scanner}_x_setpoint"], event.data[f"{scanner}_y_setpoint"])
-            yield from bps.mv(afm.scanner, place)
-        else:
-            continue
-        waveform = {key: value for key, value in event.configuration.items() if key.endswith(_WAVEFORM)}
-        before = yield from _shape(afm.spectrometer, waveform)
-        yield from bps.mv(afm.tip, "engaged")
-        yield from stubs.measure_once(devices[0])
-        for device in devices:
-            reading = yield from bps.read(device)
-            _compare(event, reading or {})
-        yield from _shape(afm.spectrometer, before)
+        if event.stream in (IMAGE, REJECTED_IMAGE, POINT, REJECTED, ESCALATION):
+            loops = event.data.get(f"{afm.tip.name}_loops")
+            with afm.replaying(None if loops is None else int(loops) - 1):
+                yield from _measure_again(afm, event)
+
+
+def _measure_again(afm: Microscope, event: Event) -> MsgGenerator[None]:
+    """Measure what is stored in `event`, and compare."""
+    if event.stream in (IMAGE, REJECTED_IMAGE):
+        devices: list[Any] = [afm.imager]
+    else:
+        devices = [afm.spectrometer, afm.scanner, afm.tip]
+        if event.data.get(ATTEMPT, 1) > 1:
+            yield from stubs.withdraw(afm)
+        scanner = afm.scanner.name
+        yield from bps.mv(afm.scanner, (event.data[f"{scanner}_x_setpoint"], event.data[f"{scanner}_y_setpoint"]))
+    waveform = {key: value for key, value in event.configuration.items() if key.endswith(_WAVEFORM)}
+    before = yield from _shape(afm.spectrometer, waveform)
+    yield from bps.mv(afm.tip, "engaged")
+    yield from stubs.measure_once(devices[0])
+    for device in devices:
+        reading = yield from bps.read(device)
+        _compare(event, reading or {})
+    yield from _shape(afm.spectrometer, before)
 
 
 def _shape(spectrometer: Any, waveform: Mapping[str, Any]) -> MsgGenerator[dict[str, Any]]:

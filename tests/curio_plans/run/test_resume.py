@@ -16,6 +16,8 @@ from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.resume import ResumeError
 from curio_plans.study.replay import verify
+from ophyd_devices import AFM, DoseLog, Envelope, EnvelopeError
+from ophyd_devices.twin import twin
 
 POINTS = 5
 DRIFT = {"every_points": 2, "min_confidence": -1.0}
@@ -171,3 +173,29 @@ def test_a_resumed_run_is_exported_with_what_it_resumes(stopped, wanderer, tmp_p
     with h5py.File(export(resumed(stopped, wanderer), tmp_path / "run.nxs")) as file:
         assert len(file["entry/streams/primary/afm_spectrometer_spectrum"]) == POINTS
         assert len(file["entry/streams/agent/agent_candidate"]) == POINTS
+
+
+def test_a_resumed_run_counts_no_stored_spectrum_twice(wanderer, tmp_path):
+    def dosed(**limits):
+        afm = AFM(twin(seed=3), name="afm", envelope=Envelope(**limits), doses=DoseLog(tmp_path / "doses"))
+        afm.imager.pixels.put((32, 32))
+        afm.spectrometer.steps_per_cycle.put(16)
+        afm.spectrometer.cycles.put(2)
+        return afm
+
+    log = DoseLog(tmp_path / "doses")
+    log.add((0.0, 0.0))  # the tip is not new
+    log.close()
+    afm, stopped = dosed(loops_per_tip=4), []
+    engine = RunEngine({})
+    engine.subscribe(lambda name, doc: stopped.append((name, copy.deepcopy(dict(doc)))))
+    with pytest.raises(EnvelopeError, match="the limit is 4"):
+        engine(curiosity(afm, {"seed": 4}, POINTS, build=wanderer))
+    afm.close()
+    both = resumed(stopped, wanderer, afm=dosed(loops_per_tip=20))
+    assert len(History(both).observations) == POINTS
+    assert DoseLog(tmp_path / "doses").tip_loops == 1 + POINTS
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
+    assert [o.spectrum.tolist() for o in History(both).observations] == [
+        o.spectrum.tolist() for o in History(whole).observations
+    ]
