@@ -8,6 +8,7 @@ import sys
 import time
 from functools import lru_cache
 
+import numpy as np
 from bluesky import RunEngine
 
 from ophyd_devices import AFM
@@ -27,6 +28,15 @@ def microscope(backend=None, seed=3, effects="calm"):
         afm.spectrometer.steps_per_cycle.put(16)
         afm.spectrometer.cycles.put(2)
     return afm
+
+
+def write_sample(path, shape=(20, 24), steps=12, noise=0.0, **more):
+    """Write a recorded sample, whose spectra are its image times a line, and noise; return its path."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=shape).cumsum(axis=1)
+    spectra = image[..., None] * np.linspace(-1, 1, steps) + noise * rng.normal(size=(*shape, steps))
+    np.savez(path, image=image, spectra=spectra, **more)
+    return path
 
 
 def emitted(plan, engine=None):

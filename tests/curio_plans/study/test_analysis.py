@@ -1,8 +1,9 @@
 import copy
+from contextlib import closing
 
 import numpy as np
 import pytest
-from bluesky import RunEngine
+from support import measure, microscope
 
 from agents.registry import build, configure
 from curio_plans import study as analysis
@@ -13,27 +14,26 @@ from curio_plans.plans import curiosity
 from curio_plans.report.figures import FIGURES, write_figures
 from curio_plans.study import evaluation, floors
 from curio_plans.study.common import AnalysisError
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
+
+
+@pytest.fixture(scope="module")
+def wandered(wanderer):
+    """The documents of a run of the wanderer."""
+    return measure(curiosity, {"initial": 4}, 20, build=wanderer, map_every=5)
 
 
 @pytest.fixture
-def history(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"initial": 4}, 20, build=wanderer, map_every=5))
-    return AgentRun(documents)
+def history(wandered):
+    return AgentRun(copy.deepcopy(wandered))
 
 
 @pytest.fixture(scope="module")
 def curious():
     """The documents of a run of a small curious agent."""
-    afm = AFM(twin(seed=3), name="afm")
-    afm.imager.pixels.put((16, 16))
-    afm.spectrometer.steps_per_cycle.put(16)
-    emitted = []
-    agent = configure("paper-latent", filters=2, initial=8)
-    RunEngine({})(curiosity(afm, agent, 14, build=build, window=5, map_every=3), lambda *pair: emitted.append(pair))
-    afm.close()
-    return emitted
+    with closing(microscope()) as afm:
+        afm.imager.pixels.put((16, 16))
+        agent = configure("paper-latent", filters=2, initial=8)
+        return measure(curiosity, agent, 14, afm=afm, build=build, window=5, map_every=3)
 
 
 @pytest.fixture
@@ -150,11 +150,11 @@ def test_figures_are_drawn_and_what_is_missing_is_said(history, learned, wandere
         write_figures(learned, build, tmp_path, ["paths"])
 
 
-def test_a_run_without_points_has_nothing_to_analyse(documents, history, wanderer):
-    image = next(number for number, (name, _) in enumerate(documents) if name == "event")
+def test_a_run_without_points_has_nothing_to_analyse(wandered):
+    image = next(number for number, (name, _) in enumerate(wandered) if name == "event")
     with pytest.raises(AnalysisError, match="no point of this run"):
-        analysis.acquisitions(AgentRun(documents[: image + 1]))
+        analysis.acquisitions(AgentRun(wandered[: image + 1]))
     with pytest.raises(DocumentError, match="no image"):
-        AgentRun(documents[:1])
+        AgentRun(wandered[:1])
     with pytest.raises(DocumentError, match="no agent"):
         AgentRun([])
