@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
+from bluesky.utils import Msg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from curio_plans.documents.history import History
 from curio_plans.documents.streams import (
-    Decision,
+    DECISION,
+    DRIFT,
     DriftEstimate,
     Ending,
     Entry,
@@ -19,37 +21,54 @@ from curio_plans.documents.streams import (
     Reference,
     Rejected,
 )
-from curio_plans.run.status import FutureStatus
 
 _HEADER = (
     f"{'point':>6}  {'phase':<8} {'x / nm':>8} {'y / nm':>8} {'score':>8} {'height':>9} {'NMSE':>6} {'error':>6} "
     f"{'thought':>8}"
 )
+_ACTIVITIES = {
+    ("set", DECISION): "thinking",
+    ("set", "scanner"): "moving",
+    ("trigger", "imager"): "imaging",
+    ("trigger", "spectrometer"): "measuring",
+    ("trigger", "reference"): "reading the true spectra",
+    ("trigger", DRIFT): "comparing images",
+    ("trigger", DECISION): "updating the maps",
+}
 
 
 class LiveView:
-    """A document callback and a waiting hook that show a run of the plan ``curiosity``.
+    """A document callback and two hooks of a RunEngine that show a run of the plan ``curiosity``.
 
     Parameters
     ----------
     console : Console
-        Where to print. Without a terminal there are lines but no moving bar.
+        Where to print. Without a terminal there are lines but no progress bar.
     earlier : iterable of (name, document)
-        The documents of a run that the one to be shown resumes.
+        The documents of the run that the one to be shown resumes.
+
+    Attributes
+    ----------
+    waiting_for : str
+        What the run is doing, in words, such as ``"imaging"`` or ``"thinking"``.
 
     Examples
     --------
     >>> from bluesky import RunEngine
+    >>> from bluesky.utils import Msg
     >>> from rich.console import Console
     >>> engine = RunEngine()
     >>> with LiveView(Console()) as view:
     ...     token = engine.subscribe(view)
-    ...     engine.waiting_hook = view.waiting
+    ...     engine.msg_hook, engine.waiting_hook = view.message, view.waiting
     """
 
     def __init__(self, console: Console, earlier: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> None:
         self.console = console
+        self.waiting_for = "starting"
         self._history = History(earlier)
+        self._started: dict[Any, list[str]] = {}
+        self._awaited: Any = None
         self._points = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -59,8 +78,8 @@ class LiveView:
             console=console,
             transient=True,
         )
-        self._point = self._points.add_task("starting", total=None)
-        self._raster = self._points.add_task("image", visible=False)
+        self._point = self._points.add_task(self.waiting_for, total=None)
+        self._lines = self._points.add_task("image", visible=False)
         self._floor = self._mean_spectrum_mse()
 
     def __enter__(self) -> Self:
@@ -74,7 +93,8 @@ class LiveView:
 
     def pause(self) -> None:
         """Remove the progress bar while a human is asked."""
-        self._points.stop()
+        if self.console.is_terminal:
+            self._points.stop()
 
     def go_on(self) -> None:
         """Show the progress bar, on a terminal."""
@@ -84,7 +104,7 @@ class LiveView:
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Show the next document."""
         if name == "start":
-            self._points.update(self._point, total=doc.get("points"), description="imaging")
+            self._points.update(self._point, total=doc.get("points"))
             self.console.print(_HEADER, style="bold", highlight=False)
         for entry in self._history(name, doc):
             self._show(entry)
@@ -95,8 +115,6 @@ class LiveView:
                 self._show_point()
             case Reference():
                 self._floor = self._mean_spectrum_mse()
-            case Decision():
-                self._points.update(self._point, description="measuring")
             case Rejected():
                 self._say(f"bad spectrum, attempt {entry.attempt}: {entry.reason}")
             case Exclusions():
@@ -109,21 +127,31 @@ class LiveView:
             case Ending():
                 self._say(f"the run ends: {entry.reason}")
 
+    def message(self, message: Msg) -> None:
+        """Note what a message of the plan starts, and what it waits for; assign it to ``RE.msg_hook``."""
+        if message.command in ("set", "trigger"):
+            self._started.setdefault(message.kwargs.get("group"), []).append(activity(message))
+        elif message.command == "wait":
+            self._awaited = message.args[0] if message.args else message.kwargs.get("group")
+
     def waiting(self, statuses: Iterable[Any] | None) -> None:
         """Show what the plan waits for; assign it to ``RE.waiting_hook``."""
         if statuses is None:
-            self._points.update(self._raster, visible=False)
+            self._points.update(self._lines, visible=False)
             return
-        for status in statuses:
-            if isinstance(status, FutureStatus) and not status.done:
-                self._points.update(self._point, description="thinking")
-            elif hasattr(status, "watch"):
+        started = self._started.pop(self._awaited, [])
+        unfinished = [status for status in statuses if not status.done]
+        if unfinished and started:
+            self.waiting_for = " and ".join(dict.fromkeys(started))
+            self._points.update(self._point, description=self.waiting_for)
+        for status in unfinished:
+            if hasattr(status, "watch"):
                 status.watch(self._show_lines)
 
     def _show_lines(self, *, current: float | None = None, target: float | None = None, **_: Any) -> None:
         if current is None or target is None:  # a status without progress tells only its name
             return
-        self._points.update(self._raster, completed=current, total=target, visible=True)
+        self._points.update(self._lines, completed=current, total=target, visible=True)
 
     def _mean_spectrum_mse(self) -> float:
         truth = self._history.reference
@@ -157,3 +185,12 @@ class LiveView:
 
 def _number(value: float, form: str) -> str:
     return f"{value:>{form}}" if np.isfinite(value) else f"{'–':>{form.split('.')[0]}}"
+
+
+def activity(message: Msg) -> str:
+    """Return in words what a message with the command ``set`` or ``trigger`` makes a device do."""
+    name = message.obj.name
+    device = name if name in (DECISION, DRIFT) else name.rpartition("_")[2]
+    if (message.command, device) == ("set", "tip"):
+        return "approaching" if message.args[0] == "engaged" else "withdrawing"
+    return _ACTIVITIES.get((message.command, device), f"waiting for {name}")
