@@ -173,7 +173,7 @@ def _flag(value: Any) -> bool:
 
 
 as_number, as_whole = BeforeValidator(_number), BeforeValidator(_whole)
-"""For numbers with limits of their own, e.g. ``Annotated[int, Field(le=3), as_whole]``: last, so that schemas have the limits."""
+"""For numbers with limits of their own; they come last, ``Annotated[int, Field(le=3), as_whole]``, for the schema."""
 
 Number = Annotated[float, as_number]
 """A finite number; NumPy scalars count, bools and text do not."""
