@@ -14,7 +14,7 @@ from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Ti
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.measure import agent_options
 from curio_plans.cli.output import Progress, console, streams
-from curio_plans.cli.selection import again
+from curio_plans.cli.selection import again, load
 
 Output = Annotated[
     Path | None, typer.Option(help="File of the figure.", show_default="in figures/ of the data directory")
@@ -36,6 +36,13 @@ def resume(
     ] = None,
     axis_unit: Annotated[
         str | None, typer.Option(help="Its unit, if the run was given one.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with the limits and the dose log to go on with.",
+            show_default="the limits that the run had",
+        ),
     ] = None,
     data: Data = DATA,
     tiled: Tiled = None,
@@ -66,7 +73,10 @@ def resume(
 
         resumed = ResumedRun.of(storage.lineage(uid))
         start = resumed.start
-        instrument = again(start.get("sample", {}), sample, axis, axis_unit)
+        instrument = again(
+            start.get("sample", {}), resumed.envelope, None if settings is None else load(settings),
+            sample=sample, axis=axis, axis_unit=axis_unit,
+        )  # fmt: skip
         afm = instrument.connect(start.get("microscope", "afm"))
     with closing(afm), place.open(must_exist=True) as storage:
         resumed.restore(afm)
