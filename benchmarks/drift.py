@@ -12,7 +12,7 @@ from bluesky import RunEngine
 from matplotlib.figure import Figure
 
 from agents.registry import build, configure
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin

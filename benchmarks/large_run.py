@@ -21,15 +21,16 @@ from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 
 from agents.registry import build, configure
-from curio_plans import report, stubs
-from curio_plans.documents import History
-from curio_plans.journal import Journal, read_journal
-from curio_plans.metadata import run_metadata
+from curio_plans import report
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
-from curio_plans.reading import read_stream
-from curio_plans.replay import verify
-from curio_plans.storage import Storage
-from curio_plans.tiled_writer import BackgroundWriter
+from curio_plans.run import stubs
+from curio_plans.run.metadata import run_metadata
+from curio_plans.store.journal import Journal, read_journal
+from curio_plans.store.storage import Storage
+from curio_plans.store.tiled_reader import read_stream
+from curio_plans.store.tiled_writer import BackgroundWriter
+from curio_plans.study.replay import verify
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 

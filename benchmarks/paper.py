@@ -32,7 +32,7 @@ from benchmarks.strategies import (
     directory_of,
 )
 from benchmarks.study import PARTS, Part, small
-from curio_plans.floors import mean_spectrum_mse
+from curio_plans.study.floors import mean_spectrum_mse
 
 MEASURES = {"loss": "final loss", "best": "best loss", "nmse": "NMSE where unmeasured", "worst": "ten worst places"}
 COLUMNS = ("strategy", "seeds", "final loss", "best loss", "NMSE", "worst", "ridge NMSE", "CPU s")

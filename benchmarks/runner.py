@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 from agents.protocols import Agent, Context, EstimatesError, HasLatent, Observation, Past, Question
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
-from curio_plans.floors import KINDS, ridge_prediction
-from curio_plans.metadata import versions
+from curio_plans.documents.start import versions
+from curio_plans.study.floors import KINDS, ridge_prediction
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.runner import Job, load
-from curio_plans.floors import KINDS
+from curio_plans.study.floors import KINDS
 
 OWN, BOTH = "own model", "ridge on patch and position"
 """Regressors of a row: the agent's own model, or a kernel ridge regression on the points it chose."""

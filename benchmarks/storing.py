@@ -16,10 +16,10 @@ import numpy as np
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 
-from curio_plans import stubs
-from curio_plans.journal import Journal
 from curio_plans.plans import spectra_at
-from curio_plans.storage import Storage
+from curio_plans.run import stubs
+from curio_plans.store.journal import Journal
+from curio_plans.store.storage import Storage
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 

@@ -22,7 +22,7 @@ from benchmarks.own.study import (
 from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Job
 from benchmarks.statistics import BOTH, paired, with_interval
-from curio_plans.floors import KINDS
+from curio_plans.study.floors import KINDS
 
 PAPER_AGENT = "paper-latent"
 DESIGNS = (

@@ -12,7 +12,7 @@ from benchmarks.drawings import Key
 from benchmarks.own.study import FULL, Part, Results, Study, Values
 from benchmarks.page import markdown, picture, wrap
 from benchmarks.runner import Arrays, Job
-from curio_plans.until import StoppingRule
+from curio_plans.rules.stopping import StoppingRule
 
 FIELDS = [field.name for field in dataclasses.fields(Estimate)]
 

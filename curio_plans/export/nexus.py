@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agents.pool import pixel_centres
-from curio_plans.documents import DECISION, IMAGE, MAP, POINT
+from curio_plans.documents.streams import DECISION, IMAGE, MAP, POINT
 from curio_plans.export.run import ExportError, Run, Stream, field_names, to_json
 
 Group = Any

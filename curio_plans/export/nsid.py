@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents.pool import pixel_centres
-from curio_plans.documents import IMAGE, POINT
+from curio_plans.documents.streams import IMAGE, POINT
 from curio_plans.export.run import ExportError, Run, field_names, to_json
 from curio_plans.export.sample import cube_of
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curio_plans.documents import IMAGE, POINT
+from curio_plans.documents.streams import IMAGE, POINT
 from curio_plans.export.run import ExportError, Run, to_json
 
 

@@ -1,17 +1,5 @@
-"""What a run found, from its documents: summary, comparison with the floors, figures."""
+"""Figures and tables of a run, from its documents."""
 
-from curio_plans.report.evaluation import Curve, Evaluation, evaluate, evaluation_rows, learning_curve
-from curio_plans.report.overview import figure, save_figure
-from curio_plans.report.summary import ReportError, summary
+import lazy_loader
 
-__all__ = [
-    "Curve",
-    "Evaluation",
-    "ReportError",
-    "evaluate",
-    "evaluation_rows",
-    "figure",
-    "learning_curve",
-    "save_figure",
-    "summary",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

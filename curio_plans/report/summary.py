@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 
 
 class ReportError(ValueError):

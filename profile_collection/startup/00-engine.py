@@ -1,7 +1,7 @@
 """The RunEngine, its lasting metadata, where runs are kept, and what is shown of them.
 
 Instrument and storage are chosen in curio.toml, in the file that CURIO_SETTINGS names, or by environment variables;
-curio_plans/settings.py lists them. The queueserver executes these files too, with or without IPython.
+curio_plans/session/settings.py lists them. The queueserver executes these files too, with or without IPython.
 """
 
 from multiprocessing.util import Finalize  # at exit, like atexit, but also in the queueserver's worker
@@ -14,10 +14,9 @@ from bluesky.utils import ProgressBarManager
 from IPython import get_ipython
 from matplotlib.backends import BackendFilter, backend_registry
 
-from curio_plans.metadata import normalise
-from curio_plans.persistent import PersistentMetadata
-from curio_plans.settings import load_settings
-from curio_plans.storage import Storage
+from curio_plans import Storage
+from curio_plans.documents import normalise
+from curio_plans.session import PersistentMetadata, load_settings
 from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import check_backend
 

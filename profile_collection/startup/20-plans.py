@@ -6,10 +6,8 @@ The limits are for the queueserver, which checks them when a plan is submitted; 
 from agents.registry import build, configure, known_agents
 from agents.registry import options as agent_options
 
-from curio_plans import plans
-from curio_plans.binding import bind, limit, name_agent
-from curio_plans.desk import Desk
-from curio_plans.stored import StoredRuns
+from curio_plans import Desk, StoredRuns, plans
+from curio_plans.session import bind, limit, name_agent
 
 desk = Desk()
 answer = desk.answer

@@ -9,7 +9,7 @@ from agents.protocols import Estimate, Observation, Past, Suggestion
 from agents.registry import build
 from benchmarks.problems import open_problem
 from benchmarks.runner import Job, explore, load, parse_agent, run_job, run_jobs
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM
 from ophyd_devices.twin import recorded

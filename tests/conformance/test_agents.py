@@ -25,7 +25,7 @@ from agents.protocols import (
 )
 from agents.registry import build, configure, known_agents, options
 from curio_plans.plans import curiosity
-from curio_plans.replay import verify
+from curio_plans.study.replay import verify
 
 SMALL = {
     "initial": 4, "filters": 3, "epochs": 6, "later_epochs": 1, "error_epochs": 10, "autoencoder_epochs": 2,

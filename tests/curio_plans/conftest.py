@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from curio_plans.server import databroker_profile
+from curio_plans.store.serve import databroker_profile
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from terminal import curio
 
-from curio_plans.documents import History
-from curio_plans.storage import Storage
+from curio_plans.documents.history import History
+from curio_plans.store.storage import Storage
 
 SMALL = ["--points", "9", "--initial", "5", "--pixels", "32", "--stride", "3"]
 

@@ -19,7 +19,7 @@ from bluesky.utils import FailedStatus
 from caproto import CAStatus, ChannelType
 from caproto.threading.client import Context
 
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM, AfmBackend
 from ophyd_devices.backend import BackendError, Info, Interrupted

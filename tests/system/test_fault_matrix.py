@@ -10,9 +10,9 @@ from pathlib import Path
 from bluesky import RunEngine
 
 from agents.protocols import Exclusion
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
-from curio_plans.replay import verify
+from curio_plans.study.replay import verify
 from ophyd_devices import AFM
 from ophyd_devices.backend import BackendError
 from ophyd_devices.twin import twin

@@ -14,9 +14,9 @@ from bluesky import plan_stubs as bps
 from bluesky.utils import RunEngineInterrupted
 
 from agents.protocols import Report
-from curio_plans import stubs
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image, spectra_at
+from curio_plans.run import stubs
 from ophyd_devices import AFM
 from ophyd_devices.backend import BackendError, Interrupted
 from ophyd_devices.twin import twin

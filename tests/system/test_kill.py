@@ -17,12 +17,12 @@ from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
 from agents.registry import build, configure
-from curio_plans.documents import History
-from curio_plans.journal import is_open, read_journal
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
-from curio_plans.replay import verify
-from curio_plans.storage import Storage
+from curio_plans.store.journal import is_open, read_journal
+from curio_plans.store.storage import Storage
+from curio_plans.study.replay import verify
 from ophyd_devices import AFM
 from ophyd_devices.twin import Ferroelectric, SimulatedClock, TwinBackend, load_recorded
 
@@ -85,7 +85,7 @@ def phases(connection):
 def start(directory, sample):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["curio_plans.plans", "curio_plans.tiled_writer", "agents.curiosity", "ophyd_devices"]
+        ["curio_plans.plans", "curio_plans.store.tiled_writer", "agents.curiosity", "ophyd_devices"]
     )
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=measure, args=(directory, sample, theirs), daemon=True)

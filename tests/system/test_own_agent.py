@@ -7,12 +7,13 @@ import pytest
 from bluesky import RunEngine
 
 from agents.registry import build, configure
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
-from curio_plans.replay import verify
-from curio_plans.report import evaluate, figure
-from curio_plans.until import CHECKS
+from curio_plans.report.overview import figure
+from curio_plans.rules.stopping import CHECKS
+from curio_plans.study.evaluation import evaluate
+from curio_plans.study.replay import verify
 from ophyd_devices import AFM
 from ophyd_devices.twin import twin
 

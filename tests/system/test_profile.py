@@ -12,8 +12,8 @@ import pexpect
 import pytest
 import yaml
 
-from curio_plans.persistent import PersistentMetadata
-from curio_plans.storage import Storage
+from curio_plans.session.persistent import PersistentMetadata
+from curio_plans.store.storage import Storage
 
 STARTUP = Path(__file__).parents[2] / "profile_collection" / "startup"
 PROMPT = re.compile(r"In \[\d+\]: ")

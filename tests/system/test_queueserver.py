@@ -15,7 +15,7 @@ import zmq
 from bluesky_queueserver_api import BFunc, BPlan
 from bluesky_queueserver_api.zmq import REManagerAPI
 
-from curio_plans.storage import Storage
+from curio_plans.store.storage import Storage
 
 STARTUP = Path(__file__).parents[2] / "profile_collection" / "startup"
 REDIS = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
-from curio_plans.documents import History
+from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM, AfmBackend
 from ophyd_devices.backend import BackendError, Interrupted

@@ -1,0 +1,21 @@
+from .desk import Desk
+from .microscope import Microscope
+from .notes import Note
+from .registration import Registration, register
+from .rehearsal import Durations, Step, rehearse
+from .resume import ResumeError
+from .thinker import Thinker, ThinkingError
+
+__all__ = [
+    "Desk",
+    "Durations",
+    "Microscope",
+    "Note",
+    "Registration",
+    "ResumeError",
+    "Step",
+    "Thinker",
+    "ThinkingError",
+    "register",
+    "rehearse",
+]

@@ -1,0 +1,246 @@
+"""The agent beside the RunEngine: it thinks in a thread of its own, and every thought has the number of its decision.
+
+``thinker.set(number)`` starts a thought. It is idempotent: asked again for the same number – because a plan looks
+ahead, or because the RunEngine repeats messages after a pause – it returns the thought it already has.
+"""
+
+import functools
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.protocols import Agent, Answer, Context, Estimate, EstimatesError, Question, Record, Report, Suggestion
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import DECISION, NOT_YET, BeliefMap, Decision
+from curio_plans.run.status import FutureStatus, Worker
+
+
+class ThinkingError(RuntimeError):
+    """The agent could not decide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thought:
+    """What came out of thinking once.
+
+    Attributes
+    ----------
+    suggestion, question
+        Where to measure next, or what must be answered first; neither, of a thought that was not to decide.
+    report, estimate
+        What the agent believes, and how well it knows; None where it cannot tell, or cannot tell yet.
+    records, observations, last_observation, map_mse, unmeasured_mse
+        As in :class:`~curio_plans.documents.streams.Decision`.
+    seconds : float
+        How long it took.
+    timestamp : float
+        When it was done, in seconds since 1970.
+    """
+
+    suggestion: Suggestion | None
+    question: Question | None
+    report: Report
+    estimate: Estimate | None
+    records: int
+    observations: int
+    last_observation: str
+    map_mse: float
+    unmeasured_mse: float
+    seconds: float
+    timestamp: float
+
+    @property
+    def believes(self) -> bool:
+        """Whether the agent believes anything over the pool: one with a model does once it was trained."""
+        return bool(self.report.maps) or self.report.prediction is not None
+
+
+class Thinker:
+    """Asks an agent for decisions, off the RunEngine's loop.
+
+    Parameters
+    ----------
+    agent : Agent
+        Used only in the thinking thread.
+    budget : int
+        Points of the whole run.
+    history : History
+        What the documents say; all that the agent sees.
+    """
+
+    name = DECISION
+    parent = None
+
+    def __init__(self, agent: Agent, budget: int, history: History) -> None:
+        self.agent = agent
+        self.history = history
+        self._budget = budget
+        self._ingested = 0
+        self._thread: Worker | None = None
+        self._thoughts: dict[int, Future[Thought]] = {}
+        self._last: Future[Thought] | None = None
+
+    def stage(self) -> list[Any]:
+        """Start the thinking thread."""
+        self._thread = Worker("thinking")
+        return [self]
+
+    def unstage(self) -> list[Any]:
+        """End the thinking thread; a thought in progress is not waited for."""
+        if self._thread is not None:
+            self._thread.close()
+            self._thread = None
+        return [self]
+
+    def check_value(self, number: int) -> None:
+        """Raise ValueError if `number` is not that of a decision of this run."""
+        if not 0 <= number < self._budget:
+            raise ValueError(f"{self.name}: expected a decision number 0 … {self._budget - 1}, got {number}")
+
+    def set(self, number: int, records: int | None = None) -> FutureStatus:
+        """Start to think about decision `number`, unless that has begun already.
+
+        It rests on everything observed so far or, where a resumed run had begun this thought earlier, on the first
+        `records`. A thought that ended in a question is thought again when the answer has come.
+        """
+        self.check_value(number)
+        answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
+        if number not in self._thoughts or (answered and self.question(number) is not None):
+            self._thoughts[number] = self._submit(number, decide=True, records=records)
+            for old in [known for known in self._thoughts if known < number - 1]:
+                del self._thoughts[old]
+        return FutureStatus(self._thoughts[number])
+
+    def trigger(self) -> FutureStatus:
+        """Start to learn from everything observed so far, without deciding: the run ends. It is idempotent."""
+        if self._last is None:
+            self._last = self._submit(len(self.history.decisions), decide=False)
+        return FutureStatus(self._last)
+
+    def thought(self, number: int | None = None) -> Thought | None:
+        """Return what came out of thinking about decision `number`, or of the last trigger.
+
+        None while it is not done and where it was never begun, as in a simulator. Raises what the agent raised.
+        """
+        future = self._last if number is None else self._thoughts.get(number)
+        return future.result() if future is not None and future.done() else None
+
+    def question(self, number: int) -> Question | None:
+        """Return what the agent asked in place of decision `number`; None if nothing."""
+        future = self._thoughts.get(number)
+        return future.result().question if future is not None and future.done() and not future.exception() else None
+
+    def decision(self, number: int, *, escalates: bool = False) -> Decision:
+        """Return decision `number`; with `escalates` with the errors that the agent expects.
+
+        Raises
+        ------
+        ThinkingError
+            If it was not made.
+        """
+        thought = self.thought(number)
+        pool = self.history.pool
+        if thought is None or thought.suggestion is None or pool is None:
+            raise ThinkingError(f"expected decision {number}; none was made")
+        chosen = thought.suggestion
+        expected = median = None
+        if escalates:
+            errors = thought.report.maps.get("predicted_error")
+            expected = float("nan") if errors is None else float(errors[chosen.index])
+            median = float("nan") if errors is None else float(np.median(errors))
+        return Decision(
+            number=number,
+            candidate=int(chosen.index),
+            position=(float(pool.positions[chosen.index, 0]), float(pool.positions[chosen.index, 1])),
+            phase=str(chosen.phase),
+            score=float(chosen.score),
+            parts={name: float(chosen.parts.get(name, np.nan)) for name in self.agent.parts},
+            records=thought.records,
+            observations=thought.observations,
+            last_observation=thought.last_observation,
+            think_time=thought.seconds,
+            losses={name: float(thought.report.losses.get(name, np.nan)) for name in self.agent.losses},
+            map_mse=thought.map_mse,
+            unmeasured_mse=thought.unmeasured_mse,
+            estimate=self._written(thought.estimate),
+            expected_error=expected,
+            median_error=median,
+        )
+
+    def belief(self, thought: Thought) -> BeliefMap:
+        """Return what the agent believed in a thought."""
+        return BeliefMap(
+            observations=thought.observations,
+            maps=thought.report.maps,
+            prediction=thought.report.prediction,
+            estimate=self._written(thought.estimate),
+            mse=thought.map_mse,
+            unmeasured_mse=thought.unmeasured_mse,
+        )
+
+    def _written(self, estimate: Estimate | None) -> Estimate | None:
+        return estimate or NOT_YET if isinstance(self.agent, EstimatesError) else None
+
+    def _submit(self, number: int, *, decide: bool, records: int | None = None) -> "Future[Thought]":
+        if self._thread is None:
+            raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
+        records = len(self.history.records) if records is None else records
+        new = tuple(self.history.records[self._ingested : records])
+        self._ingested = max(self._ingested, records)
+        measured = self.history.measured(records)
+        last = self.history.observation_uids[len(measured) - 1] if measured else ""
+        context = self.history.context(records, number)
+        return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
+
+    def _think(
+        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, *, decide: bool
+    ) -> Thought:
+        started = time.perf_counter()
+        self.agent.ingest(*new)
+        suggestion = question = None
+        if decide:
+            answer = self.agent.suggest(1, context)
+            if isinstance(answer, Question):
+                question = answer
+            else:
+                suggestion = answer[0]
+        report = self.agent.report(context)
+        estimate = self.agent.estimate() if isinstance(self.agent, EstimatesError) else None
+        seconds = time.perf_counter() - started
+        over_pool, unmeasured = map_errors(report.prediction, self.history.reference, measured)
+        return Thought(
+            suggestion=suggestion,
+            question=question,
+            report=report,
+            estimate=estimate,
+            records=records,
+            observations=len(measured),
+            last_observation=last,
+            map_mse=over_pool,
+            unmeasured_mse=unmeasured,
+            seconds=seconds,
+            timestamp=time.time(),
+        )
+
+
+def map_errors(
+    prediction: NDArray[np.float32] | None, truth: NDArray[np.float64] | None, measured: list[int]
+) -> tuple[float, float]:
+    """Return the mean squared error of a prediction over the pool, and over its unmeasured part; NaN where unknown.
+
+    Parameters
+    ----------
+    prediction, truth : (N, K) or None
+        Predicted and true spectra.
+    measured : list of int
+        Candidates that were measured.
+    """
+    if truth is None or prediction is None:
+        return float("nan"), float("nan")
+    mse = np.mean((prediction.astype(np.float64) - truth) ** 2, axis=1)
+    unmeasured = np.delete(mse, measured)
+    return float(mse.mean()), float(unmeasured.mean()) if unmeasured.size else float("nan")

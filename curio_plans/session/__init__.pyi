@@ -1,0 +1,22 @@
+from .binding import bind, limit, name_agent
+from .interrupt import PauseAtOnce
+from .live import LiveView
+from .persistent import PersistentMetadata
+from .settings import Settings, SettingsError, load_settings
+from .stored_runs import StoredRuns
+from .suspenders import TipSuspender, suspenders
+
+__all__ = [
+    "LiveView",
+    "PauseAtOnce",
+    "PersistentMetadata",
+    "Settings",
+    "SettingsError",
+    "StoredRuns",
+    "TipSuspender",
+    "bind",
+    "limit",
+    "load_settings",
+    "name_agent",
+    "suspenders",
+]

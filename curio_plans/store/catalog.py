@@ -1,0 +1,126 @@
+"""The catalog of a data directory as a Tiled application."""
+
+import fcntl
+import logging
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from curio_plans.store.errors import StorageError
+from curio_plans.store.guard import BODY_LIMIT, protect
+from curio_plans.store.permissions import keep_private
+
+TABLES = "tables.db"
+"""Where Tiled keeps the columns of numbers and text of all runs."""
+
+
+def arrays_of(directory: Path | str, uid: str) -> Path:
+    """Return where the catalog of a data directory puts the arrays of run `uid`."""
+    return Path(directory).resolve() / "tiled" / "arrays" / uid
+
+
+def open_app(directory: Path | str) -> Any:
+    """Return a Tiled client of a data directory, served within this process."""
+    from tiled.client import from_context
+
+    app = make_app(Path(directory))
+    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # else it says its version each time
+    with warnings.catch_warnings():
+        # Tiled talks to itself through a test client that would rather have a successor of httpx.
+        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+        from tiled.client.context import Context
+
+        return from_context(Context.from_app(app))
+
+
+def make_app(directory: Path, api_key: str | None = None) -> Any:
+    """Return the Tiled application of a data directory.
+
+    Without a key it takes the one that Tiled makes up for each process: all applications in a process must share it.
+    """
+    from tiled.server.app import build_app_from_config
+
+    settings = configuration(directory)
+    settings["authentication"] = {"single_user_api_key": api_key, "allow_anonymous_access": False}
+    return protect(build_app_from_config(settings), body_limit=None if api_key is None else BODY_LIMIT)
+
+
+def own_key(directory: Path) -> str:
+    """Return the API key of a data directory, made when first asked for."""
+    path = key_of(directory)
+    with locked(directory):
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+    return path.read_text().strip()
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from creating things in the same directory at the same time."""
+    (directory / "tiled").mkdir(exist_ok=True)
+    with (directory / "tiled" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def configuration(directory: Path) -> dict[str, Any]:
+    """Return the Tiled configuration of a data directory; the catalog is made if it is not there."""
+    place = directory.resolve() / "tiled"
+    catalog = place / "catalog.db"
+    with locked(directory):
+        for folder in (place / "arrays", place / "external"):
+            folder.mkdir(exist_ok=True)
+        _require_unmoved(place)
+        if not catalog.exists():
+            _create(catalog)
+        keep_private(directory)
+    return {
+        "catalog": {
+            "uri": f"sqlite:///{catalog}",
+            "specs": [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
+            "writable_storage": [str(place / "arrays"), f"sqlite:///{place / TABLES}"],
+            "readable_storage": [str(place / "external")],
+        },
+        "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},
+        "routers": ["bluesky_tiled_plugins.routers.validator:router"],
+    }
+
+
+def key_of(directory: Path) -> Path:
+    """Return the file with the API key of a data directory."""
+    return directory / "tiled" / "key"
+
+
+def _require_unmoved(place: Path) -> None:
+    """Refuse a catalog that was moved or copied: its entries say where arrays were, and deleting would reach there."""
+    note = place / "place"
+    if note.exists() and note.read_text() != str(place):
+        raise StorageError(
+            f"the catalog {place} was made as {note.read_text()} and cannot be moved or copied; "
+            "the journal can: delete the directory, and put the runs into a new catalog with storage.repair(uid)"
+        )
+    note.write_text(str(place))
+
+
+def _create(catalog: Path) -> None:
+    """Make an empty catalog; it gets its name when it is complete, as a crash may come any time."""
+    draft = catalog.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "tiled", "catalog", "init", f"sqlite:///{draft}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    if done.returncode:
+        raise StorageError(f"Tiled could not make a catalog in {catalog.parent}: {done.stderr.strip()[-500:]}")
+    # With a write-ahead log, which a file keeps for ever, whoever reads does not find it locked by whoever writes.
+    for database in (draft, catalog.with_name(TABLES)):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    draft.rename(catalog)

@@ -1,0 +1,197 @@
+"""Why was it measured there? One decision of a run, explained from its documents alone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.protocols import Exclusion, Observation
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import Stored
+from curio_plans.documents.streams import BeliefMap, Decision
+
+SCORE = "score"
+"""The map of the acquisition value."""
+
+
+class ExplainError(ValueError):
+    """A decision that cannot be explained."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the documents say about one decision.
+
+    Attributes
+    ----------
+    history : AgentRun
+        The whole run.
+    decision : Decision
+        What was decided: candidate, phase, score and its parts, and what it rests on.
+    belief : BeliefMap or None
+        The map at that moment: the last one recorded that rests on no more observations than the decision.
+    available : (N,) bool
+        The candidates that were neither measured, nor excluded, nor about to be measured.
+    nearest : float
+        Distance in nm to the nearest place measured before; NaN for the first one.
+    outcome : Observation, Exclusion or None
+        What came of it; None if nothing did.
+    attempts : tuple of str
+        What was wrong with spectra there that were rejected.
+    """
+
+    history: AgentRun
+    decision: Decision
+    belief: BeliefMap | None
+    available: NDArray[np.bool_]
+    nearest: float
+    outcome: Observation | Exclusion | None
+    attempts: tuple[str, ...]
+
+    @property
+    def measured(self) -> list[int]:
+        """The candidates that were known, in order."""
+        return [observation.index for observation in self.history.observations[: self.decision.observations]]
+
+    def rank(self, name: str = SCORE) -> tuple[int, int] | None:
+        """Return the place of the candidate among the available ones on a map, largest first, and how many they are.
+
+        None where there is no such map.
+        """
+        if self.belief is None or name not in self.belief.maps:
+            return None
+        values = self.belief.maps[name]
+        others = values[self.available]
+        return 1 + int((others > values[self.decision.candidate]).sum()), int(self.available.sum())
+
+    @property
+    def errors(self) -> tuple[float, float] | None:
+        """Root-mean-square error of the prediction for the place, and its median over the places measured before.
+
+        From the map at that moment and the measured spectra, in the unit of the spectra; None without both.
+        """
+        if self.belief is None or self.belief.prediction is None or not isinstance(self.outcome, Observation):
+            return None
+        known = self.history.observations[: self.decision.observations]
+        before = [_rms(self.belief.prediction[one.index], one.spectrum) for one in known]
+        here = _rms(self.belief.prediction[self.outcome.index], self.outcome.spectrum)
+        return here, float(np.median(before)) if before else float("nan")
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the explanation as labelled text."""
+        decision = self.decision
+        x, y = decision.position
+        budget = self.history.budget
+        excluded = sum(isinstance(record, Exclusion) for record in self.history.records[: decision.records])
+        known = f"{decision.observations} of {budget} spectra"
+        if self.history.past:
+            before = sum(len(past.observations) for past in self.history.past)
+            known += f", and {before} in {len(self.history.past)} earlier run(s)"
+        where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
+        rows = [
+            ("decision", f"{decision.number + 1} of {budget}: {where}"),
+            ("agent", _named(self.history.config)),
+            ("score", _number(decision.score)),
+        ]
+        rows += [(f"  {name}", self._part(name, value)) for name, value in decision.parts.items()]
+        rows.append(("map", self._map()))
+        if rank := self.rank():
+            rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates on that map of the score"))
+        rows.append(("known then", f"{known}, {excluded} candidates excluded" if excluded else known))
+        rows += [(f"  loss {name}", _number(value)) for name, value in decision.losses.items()]
+        if (estimate := decision.estimate) is not None:
+            rows.append(("error", f"estimated {estimate}, of which noise {estimate.noise:.3g}"))
+        near = f"{self.nearest:.1f} nm to the nearest place measured before"
+        rows.append(("distance", "the first place" if np.isnan(self.nearest) else near))
+        rows += [(f"attempt {number}", f"rejected: {why}") for number, why in enumerate(self.attempts, start=1)]
+        rows += [("outcome", self._outcome()), ("thinking", f"{decision.think_time:.2f} s")]
+        if self.history.ending is not None and decision is self.history.decisions[-1]:
+            rows.append(("then", f"the run ended: {self.history.ending.reason}"))
+        return rows
+
+    def __str__(self) -> str:
+        """Return the explanation in lines."""
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+    def _map(self) -> str:
+        if self.belief is None:
+            return "none was recorded before this decision"
+        then = self.decision.observations
+        return f"that after {self.belief.observations} observations; the decision rests on {then}"
+
+    def _part(self, name: str, value: float) -> str:
+        rank = self.rank(name)
+        return _number(value) if rank is None else f"{_number(value)}, rank {rank[0]} of {rank[1]} on that map"
+
+    def _outcome(self) -> str:
+        if self.outcome is None:
+            return "nothing: the run ended before it was measured"
+        if isinstance(self.outcome, Exclusion):
+            return f"excluded: {self.outcome.reason}"
+        unit = self.history.spectroscopy.unit or "a.u."
+        text = f"a spectrum of height {np.ptp(self.outcome.spectrum):.3g} {unit}"
+        if self.errors is None:
+            return text
+        here, before = self.errors
+        return f"{text}; that map had predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
+
+
+def explain(
+    documents: Iterable[tuple[str, Mapping[str, Any]]], number: int, *, stored: Stored | None = None
+) -> Explanation:
+    """Explain decision `number` of a run, 1 for the first.
+
+    Parameters
+    ----------
+    documents : iterable of (name, document)
+        A run of an agent; where it resumes another one, after the documents of that.
+    number : int
+        1 … the number of decisions.
+    stored : callable, optional
+        Gives the documents of earlier runs, for an agent that learned from some.
+
+    Raises
+    ------
+    DocumentError
+        If this is not a run of an agent, or its documents are damaged.
+    ExplainError
+        If the run has no such decision.
+    """
+    history = AgentRun.read(documents, stored)
+    if not 1 <= number <= len(history.decisions):
+        raise ExplainError(
+            f"expected a point from 1 to {len(history.decisions)}, the number of decisions of this run, got {number}"
+        )
+    decision = history.decisions[number - 1]
+    before = [belief for belief in history.maps if belief.observations <= decision.observations]
+    known = history.records[: decision.records]
+    available = np.ones(len(history.pool), dtype=bool)
+    available[[record.index for record in known if isinstance(record, Observation | Exclusion)]] = False
+    available[list(history.context(decision.records, decision.number).pending)] = False
+    places = [record.position for record in known if isinstance(record, Observation)]
+    distances = np.hypot(*(np.array(places) - decision.position).T) if places else np.array([np.nan])
+    return Explanation(
+        history=history,
+        decision=decision,
+        belief=before[-1] if before else None,
+        available=available,
+        nearest=float(distances.min()),
+        outcome=history.outcomes[decision.number] if decision.number < len(history.outcomes) else None,
+        attempts=tuple(old.reason for old in history.rejected if old.candidate == decision.candidate),
+    )
+
+
+def _rms(one: NDArray[Any], other: NDArray[Any]) -> float:
+    return float(np.sqrt(((one.astype(np.float64) - other) ** 2).mean()))
+
+
+def _number(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:.4g}"
+
+
+def _named(config: Mapping[str, Any]) -> str:
+    return ", ".join(str(value) if key == "agent" else f"{key}={value}" for key, value in config.items())
