@@ -82,7 +82,7 @@ def test_a_place_out_of_range_is_refused_before_anything_moves(afm, target):
         {700.0, 500.0}, frozenset({700.0, 500.0}), {700.0: 1, 500.0: 2}, {700.0: 1, 500.0: 2}.keys(), iter((1.0, 2.0)),
         "12", b"12", ("700", "500"), (True, False), (1j, 2.0), (10**400, 5), np.array(["1", "2"]),
     ],
-    ids=repr,
+    ids=lambda target: type(target).__name__,
 )  # fmt: skip
 def test_what_is_no_pair_of_numbers_in_order_is_no_place(afm, target):
     before, when = afm.scanner.position, afm.backend.time()

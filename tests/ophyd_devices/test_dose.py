@@ -45,7 +45,7 @@ def test_the_dose_outlives_the_session(make, path):
         assert afm.tip.loops.get() == session + 1
         afm.close()
     afm = make(doses=DoseLog(path), dose_per_spot={"loops": 2, "radius": 10})
-    with pytest.raises(EnvelopeError, match="2 spectra within 10 nm"):
+    with pytest.raises(EnvelopeError, match="2 spectra were taken within 10 nm"):
         measure(afm)
     afm.tip.set("engaged").wait(5)
     with pytest.raises(EnvelopeError, match="withdraw first"):
