@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from curio_plans.store.errors import StorageError
+from curio_plans.store.guard import BODY_LIMIT, protect
+from curio_plans.store.permissions import keep_private
 
 TABLES = "tables.db"
 """Where Tiled keeps the columns of numbers and text of all runs."""
@@ -46,14 +48,13 @@ def make_app(directory: Path, api_key: str | None = None) -> Any:
     from tiled.server.app import build_app_from_config
 
     settings = configuration(directory)
-    if api_key is not None:
-        settings["authentication"] = {"single_user_api_key": api_key}
-    return build_app_from_config(settings)
+    settings["authentication"] = {"single_user_api_key": api_key, "allow_anonymous_access": False}
+    return protect(build_app_from_config(settings), body_limit=None if api_key is None else BODY_LIMIT)
 
 
 def own_key(directory: Path) -> str:
     """Return the API key of a data directory, made when first asked for."""
-    path = directory / "tiled" / "key"
+    path = key_of(directory)
     with locked(directory):
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -81,6 +82,7 @@ def configuration(directory: Path) -> dict[str, Any]:
         _require_unmoved(place)
         if not catalog.exists():
             _create(catalog)
+        keep_private(directory)
     return {
         "catalog": {
             "uri": f"sqlite:///{catalog}",
@@ -91,6 +93,11 @@ def configuration(directory: Path) -> dict[str, Any]:
         "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},
         "routers": ["bluesky_tiled_plugins.routers.validator:router"],
     }
+
+
+def key_of(directory: Path) -> Path:
+    """Return the file with the API key of a data directory."""
+    return directory / "tiled" / "key"
 
 
 def _require_unmoved(place: Path) -> None:

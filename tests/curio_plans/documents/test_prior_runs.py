@@ -11,8 +11,9 @@ from support import events, measure, microscope
 from agents.base import BaseAgent
 from agents.protocols import Exclusion, Past, Pool, Suggestion
 from curio_plans import report
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import PastError, digest, read_past, recall
+from curio_plans.documents.prior_runs import PastError, digest, read_past
 from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.rehearsal import rehearse
@@ -20,8 +21,7 @@ from curio_plans.run.resume import ResumeError
 from curio_plans.session.stored_runs import StoredRuns
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import read_documents
-from curio_plans.study.agent_run import ReplayError
-from curio_plans.study.common import AnalysisError, rebuild_agent
+from curio_plans.study.common import rebuild_agent
 from curio_plans.study.replay import verify
 
 POINTS = 6
@@ -132,7 +132,7 @@ def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, l
     assert explanation.available.sum() == len(explanation.history.pool) - 2
     assert chosen(storage.documents(learned)) == runs.what_if({"agent": "heir"}, learned).other.candidates.tolist()
     documents = storage.documents(learned)
-    agent = rebuild_agent(History(documents, recall(documents, storage.lineage)), build)
+    agent = rebuild_agent(AgentRun.read(documents, storage.lineage), build)
     assert len(agent.state()["_past"][0].observations) == 6
 
 
@@ -195,10 +195,10 @@ def test_an_earlier_run_that_is_gone_is_named(copied, build, earlier, learned):
     runs = StoredRuns(copied, build)
     words = f"run {learned} learned from run {earlier}, and the documents of that are not here: bring it back"
     for ask in (runs.verify, lambda uid: runs.explain(1, uid), lambda uid: runs.what_if({"agent": "heir"}, uid)):
-        with pytest.raises(ReplayError, match=words):
+        with pytest.raises(PastError, match=words):
             ask(learned)
-    history = History(copied.documents(learned))
-    with pytest.raises(AnalysisError, match=words):
+    history = AgentRun(copied.documents(learned))
+    with pytest.raises(PastError, match=words):
         rebuild_agent(history, build)
     assert report.summary(history)["learned from"] == f"{earlier[:8]} (6 spectra)", "what needs no agent can be read"
 
@@ -216,7 +216,7 @@ def test_an_earlier_run_that_is_not_what_it_was_is_noticed(afm, storage, build, 
     data["afm_spectrometer_spectrum"] = data["afm_spectrometer_spectrum"] + 1e-12
     known = {"the run": storage.documents(learned)[:-8], earlier: changed}
     words = f"learned from run {earlier}, and that is not what it was: then 6 spectra .*bring back its documents"
-    with pytest.raises(ReplayError, match=words):
+    with pytest.raises(PastError, match=words):
         verify(storage.documents(learned), build, stored=known.__getitem__)
     with pytest.raises(ResumeError, match=words):
         RunEngine({})(resume_plan(afm, "the run", build=build, stored=known.__getitem__))
@@ -250,7 +250,7 @@ def test_what_cannot_be_learned_from(storage, run, build, earlier, learned):
         run("heir", learn_from=["nowhere"])
     with pytest.raises(PastError, match=f"run {earlier} would be learned from twice"):
         run("heir", learn_from=[earlier, earlier[:8]])
-    with pytest.raises(PastError, match=r"give learn_from=\['latest'\]"):
+    with pytest.raises(ValueError, match=r"expected a list of runs to learn from; give \['latest'\]"):
         run("heir", learn_from="latest")
     with pytest.raises(PastError, match=r"pass stored=storage\.resumable"):
         measure(curiosity, {"agent": "heir"}, POINTS, build=build, learn_from=[earlier])

@@ -5,6 +5,7 @@ from support import measure
 
 from curio_plans import report
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Reference
 from curio_plans.plans import curiosity, image
 from curio_plans.study import evaluation
 
@@ -20,7 +21,7 @@ def history(stored):
 
 
 def test_without_the_truth_there_is_no_evaluation_but_a_figure(history, tmp_path):
-    history.reference = None
+    history.of(Reference).clear()
     assert evaluation.evaluate(history) is None
     assert report.save_figure(history, tmp_path / "deep" / "run.png").stat().st_size > 10_000
 

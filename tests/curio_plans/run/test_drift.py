@@ -58,9 +58,9 @@ def test_when_an_image_is_due(chosen, points, seconds, due):
     ("chosen", "message"),
     [
         ({}, "drift: .*expected every_points, every_minutes or both"),
-        ({"every_points": 0}, "drift: every_points"),
+        ({"every_points": 0}, "drift.every_points"),
         ({"every_points": 3, "channel": "colour"}, "expected a drift channel among"),
-        ({"every_points": 3, "speed": 1}, "drift: speed: Extra inputs"),
+        ({"every_points": 3, "speed": 1}, "drift.speed: there is no such key"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_moves(afm, engine, documents, wanderer, chosen, message):
@@ -122,7 +122,7 @@ def test_a_correction_without_confidence_is_refused_and_told(drifting, engine, w
     _, emitted = errors(engine, backend, curiosity(afm, {}, 12, build=wanderer, drift=correction))
     history = History(emitted)
     assert [found.accepted for found in history.drifts] == [False, False]
-    assert "the drift is not corrected anew: image 2 resembles the first with a correlation of" in caplog.text
+    assert "the drift correction is not updated: image 2 correlates with the first by" in caplog.text
     points = [event["data"] for event in events(emitted, "primary")]
     assert {(data["drift_x"], data["drift_y"]) for data in points} == {(0.0, 0.0)}
 

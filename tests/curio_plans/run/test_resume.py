@@ -3,17 +3,21 @@
 import copy
 
 import h5py
+import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.simulators import check_limits
 from support import events, measure, streams
 
+from agents.protocols import Report
 from curio_plans.documents.history import History
 from curio_plans.export import export
 from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.resume import ResumeError
 from curio_plans.study.replay import verify
+from ophyd_devices import AFM, DoseLog, Envelope, EnvelopeError
+from ophyd_devices.twin import twin
 
 POINTS = 5
 DRIFT = {"every_points": 2, "min_confidence": -1.0}
@@ -47,6 +51,42 @@ def test_a_run_that_ended_after_any_document_goes_on_as_if_it_never_had(effects,
         assert verify(both, wanderer).identical
 
 
+class Believer:
+    """A wanderer that believes something from the first point on."""
+
+    def __new__(cls, wanderer):
+        class Agent(wanderer):
+            def report(self, context=None):
+                return Report({}, {"predicted_error": np.full(len(self.pool), len(self.measured), np.float32)}, None)
+
+        return Agent
+
+
+def test_the_belief_maps_are_those_of_a_run_that_never_ended(wanderer):
+    build = Believer(wanderer)
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=build, map_every=2)
+
+    def mapped(documents):
+        return [event["data"]["agent_map_observations"] for event in events(documents, "agent_map")]
+
+    assert mapped(whole) == [2, 4, 5]
+    for number in range(3, len(whole)):
+        stopped = ended_after(whole, number)
+        both = stopped + measure(resume_plan, "the run", build=build, stored=lambda uid, run=stopped: run)
+        assert mapped(both) == mapped(whole), whole[number - 1]
+
+
+def test_an_image_that_is_due_follows_the_documents_after_a_repeated_event(wanderer, facts):
+    options = {"build": wanderer, "drift": DRIFT}
+    whole = measure(curiosity, {"seed": 4}, POINTS, **options)
+    stopped = ended_after(whole, len(whole) - 4)
+    repeated = []
+    for name, doc in stopped:
+        repeated += [(name, doc)] * (2 if name == "event" else 1)
+    both = repeated + measure(resume_plan, "the run", build=wanderer, stored=lambda uid: repeated)
+    assert facts(both) == facts(whole)
+
+
 def test_a_resumed_run_can_be_resumed_again(wanderer, facts):
     whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
     once = resumed(ended_after(whole, len(whole) // 3), wanderer)
@@ -75,13 +115,6 @@ def test_an_aborted_run_is_resumed_in_the_same_session_without_rebuilding(afm, w
     history = History(both)
     assert len(history.observations) == POINTS
     assert history.images[0].time == History(whole).images[0].time, "the image is that of the earlier run"
-
-
-def test_curiosity_itself_takes_a_run_to_resume(wanderer, facts):
-    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
-    stopped = ended_after(whole, len(whole) - 8)
-    new = measure(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
-    assert facts(stopped + new) == facts(whole)
 
 
 def test_a_simulator_checks_a_resumed_run(afm, stopped, wanderer):
@@ -122,13 +155,10 @@ def test_another_sample_is_refused(stopped, wanderer):
         resumed(stopped, wanderer, world={"seed": 5})
 
 
-def test_other_arguments_are_refused(stopped, wanderer):
-    with pytest.raises(ResumeError, match="cannot be resumed with other arguments: points was 5, is 9; give the same"):
-        measure(curiosity, {"seed": 4}, 9, build=wanderer, resume="the run", stored=lambda uid: stopped)
-    with pytest.raises(ResumeError, match=r"agent was .*'seed': 4.*, is .*'seed': 5"):
-        measure(curiosity, {"seed": 5}, POINTS, build=wanderer, resume="the run", stored=lambda uid: stopped)
-    with pytest.raises(ResumeError, match="pass stored="):
-        measure(curiosity, {"seed": 4}, POINTS, build=wanderer, resume="the run")
+def test_arguments_that_are_not_those_of_a_run_are_refused(stopped, wanderer):
+    stopped[0][1]["plan_args"]["points"] = "many"
+    with pytest.raises(ResumeError, match=r"hold the arguments of a run \(plan_args: points: .*start a new run"):
+        resumed(stopped, wanderer)
 
 
 def test_what_cannot_be_resumed(wanderer):
@@ -143,3 +173,29 @@ def test_a_resumed_run_is_exported_with_what_it_resumes(stopped, wanderer, tmp_p
     with h5py.File(export(resumed(stopped, wanderer), tmp_path / "run.nxs")) as file:
         assert len(file["entry/streams/primary/afm_spectrometer_spectrum"]) == POINTS
         assert len(file["entry/streams/agent/agent_candidate"]) == POINTS
+
+
+def test_a_resumed_run_counts_no_stored_spectrum_twice(wanderer, tmp_path):
+    def dosed(**limits):
+        afm = AFM(twin(seed=3), name="afm", envelope=Envelope(**limits), doses=DoseLog(tmp_path / "doses"))
+        afm.imager.pixels.put((32, 32))
+        afm.spectrometer.steps_per_cycle.put(16)
+        afm.spectrometer.cycles.put(2)
+        return afm
+
+    log = DoseLog(tmp_path / "doses")
+    log.add((0.0, 0.0))  # the tip is not new
+    log.close()
+    afm, stopped = dosed(loops_per_tip=4), []
+    engine = RunEngine({})
+    engine.subscribe(lambda name, doc: stopped.append((name, copy.deepcopy(dict(doc)))))
+    with pytest.raises(EnvelopeError, match="the limit is 4"):
+        engine(curiosity(afm, {"seed": 4}, POINTS, build=wanderer))
+    afm.close()
+    both = resumed(stopped, wanderer, afm=dosed(loops_per_tip=20))
+    assert len(History(both).observations) == POINTS
+    assert DoseLog(tmp_path / "doses").tip_loops == 1 + POINTS
+    whole = measure(curiosity, {"seed": 4}, POINTS, build=wanderer)
+    assert [o.spectrum.tolist() for o in History(both).observations] == [
+        o.spectrum.tolist() for o in History(whole).observations
+    ]

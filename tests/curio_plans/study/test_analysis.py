@@ -7,7 +7,9 @@ from support import measure, microscope
 
 from agents.registry import build, configure
 from curio_plans import study as analysis
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import DocumentError
+from curio_plans.documents.streams import Reference
 from curio_plans.plans import curiosity
 from curio_plans.report.figures import FIGURES, write_figures
 from curio_plans.study import evaluation, floors
@@ -22,7 +24,7 @@ def wandered(wanderer):
 
 @pytest.fixture
 def history(wandered):
-    return History(copy.deepcopy(wandered))
+    return AgentRun(copy.deepcopy(wandered))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def curious():
 
 @pytest.fixture
 def learned(curious):
-    return History(copy.deepcopy(curious))
+    return AgentRun(copy.deepcopy(curious))
 
 
 def test_classes_of_the_latent_space_are_mapped_back_to_the_sample(learned):
@@ -60,7 +62,7 @@ def test_the_rebuilt_agent_believes_what_the_run_recorded(learned):
 
 
 def test_without_the_truth_classes_have_the_spectra_measured_in_them(learned):
-    learned.reference = None
+    learned.of(Reference).clear()
     data = analysis.latent_clusters(learned, build, clusters=2)
     inside = [observation.spectrum for observation in learned.observations if data["cluster"][observation.index] == 0]
     np.testing.assert_allclose(data["spectrum"][0], np.mean(inside, axis=0))
@@ -100,7 +102,7 @@ def test_the_error_curve_is_that_of_what_was_never_measured(history):
     assert data["unmeasured_nmse"][-1] == pytest.approx(error / floor)
     assert data["best"][-1] == data["mse"].min()
     assert data["floor"].sel(kind="position")[-1] == pytest.approx(floors_at_the_end(history))
-    history.reference = None
+    history.of(Reference).clear()
     with pytest.raises(AnalysisError, match="truth of this run is not known"):
         analysis.error_curve(history)
 
@@ -148,11 +150,11 @@ def test_figures_are_drawn_and_what_is_missing_is_said(history, learned, wandere
         write_figures(learned, build, tmp_path, ["paths"])
 
 
-def test_a_run_without_points_has_nothing_to_analyse(wandered, wanderer):
-    begun = History(wandered[:1])
+def test_a_run_without_points_has_nothing_to_analyse(wandered):
+    image = next(number for number, (name, _) in enumerate(wandered) if name == "event")
     with pytest.raises(AnalysisError, match="no point of this run"):
-        analysis.acquisitions(begun)
-    with pytest.raises(AnalysisError, match="no image"):
-        analysis.rebuild_agent(begun, wanderer)
-    with pytest.raises(AnalysisError, match="no agent"):
-        analysis.rebuild_agent(History(), wanderer)
+        analysis.acquisitions(AgentRun(wandered[: image + 1]))
+    with pytest.raises(DocumentError, match="no image"):
+        AgentRun(wandered[:1])
+    with pytest.raises(DocumentError, match="no agent"):
+        AgentRun([])

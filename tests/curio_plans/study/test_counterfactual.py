@@ -7,10 +7,11 @@ import pytest
 from support import measure, microscope, write_sample
 
 from agents.protocols import Exclusion, Observation, Question
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.counterfactual import draw
-from curio_plans.study.agent_run import ReplayError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.counterfactual import counterfactual as at_many_points
 from ophyd_devices.twin import recorded
 
@@ -133,5 +134,5 @@ def test_what_cannot_be_compared(run, wanderer):
         counterfactual(run, Asking, {})
     with pytest.raises(ReplayError, match="at least 6 measured points"):
         counterfactual(run[: len(run) // 2 - 6], wanderer, {})
-    with pytest.raises(ReplayError, match="only runs of the plan curiosity"):
+    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
         counterfactual(measure(image), wanderer, {})

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from support import events, measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.explain import draw
-from curio_plans.study.agent_run import ReplayError
 from curio_plans.study.explain import ExplainError, explain
 
 POINTS = 12
@@ -93,17 +93,17 @@ def test_a_decision_is_drawn(run, number):
 
 @pytest.mark.parametrize("number", [0, -1, POINTS + 1])
 def test_a_point_that_is_not_there(run, number):
-    with pytest.raises(ExplainError, match=rf"expected a point 1 … {POINTS}, got {number}"):
+    with pytest.raises(ExplainError, match=rf"a point from 1 to {POINTS}, .* decisions of this run, got {number}"):
         explain(run, number)
 
 
 def test_runs_that_have_nothing_to_explain(run):
     damaged = copy.deepcopy(run)
-    with pytest.raises(ReplayError, match="no image"):
+    with pytest.raises(DocumentError, match="no image"):
         explain([document for document in damaged if document[0] != "event"], 1)
     descriptor = next(document for document in damaged if document[0] == "descriptor")
     damaged.remove(descriptor)
-    with pytest.raises(ReplayError, match=r"comes before its descriptor, .* put that in order with curio recover"):
+    with pytest.raises(DocumentError, match=r"comes before its descriptor, .* repair it with curio recover"):
         explain(damaged, 1)
-    with pytest.raises(ReplayError, match="only runs of the plan curiosity"):
+    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
         explain(measure(image), 1)

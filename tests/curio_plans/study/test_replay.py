@@ -3,9 +3,10 @@ import copy
 import pytest
 from support import events, measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
-from curio_plans.study.agent_run import ReplayError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.replay import changed_versions, verify
 
 
@@ -106,9 +107,9 @@ def test_other_versions_are_named_as_a_possible_reason(run, wanderer):
 
 
 def test_a_run_without_an_agent_or_an_image_cannot_be_replayed(run, wanderer):
-    with pytest.raises(ReplayError, match="no image"):
+    with pytest.raises(DocumentError, match="no image"):
         verify(run[:1], wanderer)
-    with pytest.raises(ReplayError, match="no agent in its start document"):
+    with pytest.raises(DocumentError, match="no agent in its start document"):
         verify(measure(image), wanderer)
-    with pytest.raises(ReplayError, match="no agent"):
+    with pytest.raises(DocumentError, match="no agent"):
         verify([], wanderer)
