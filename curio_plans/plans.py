@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import FailedStatus, Msg, MsgGenerator, plan
+from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
 from agents.protocols import Agent, Config
 from curio_plans.documents.events import Documents, Stored
@@ -19,6 +19,7 @@ from curio_plans.run.escalation import Escalate
 from curio_plans.run.hooks import Hooks, Measure, hooks
 from curio_plans.run.metadata import run_metadata
 from curio_plans.run.microscope import Microscope
+from curio_plans.run.plan import plan
 from curio_plans.run.preparation import prepare
 from curio_plans.run.resume import ResumedRun, ResumeError, is_fresh
 from curio_plans.run.resume import rebuild as rebuild_instrument
@@ -332,7 +333,8 @@ def _explore(
         return "" if history.ending is None else history.ending.reason
 
     staged = bpp.stage_wrapper(_run(afm, inner, metadata, reason), [exploration.thinker])
-    return (yield from bpp.subs_wrapper(staged, history))
+    uid: str = yield from bpp.subs_wrapper(staged, history)
+    return uid
 
 
 def _run(
@@ -361,7 +363,8 @@ def _run(
             # What the device said belongs into the stop document, not that some status failed.
             raise failure.__cause__ or failure from None
 
-    return (yield from bpp.msg_mutator(run(), explain))
+    uid: str = yield from bpp.msg_mutator(run(), explain)
+    return uid
 
 
 def _spectra(

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import event_model
+from event_model import EventPage
 
 Document = tuple[str, Mapping[str, Any]]
 """Name and content of an event document."""
@@ -105,7 +106,8 @@ class Events:
         elif name == "event":
             return self._new(doc)
         elif name == "event_page":
-            return [found for event in event_model.unpack_event_page(doc) for found in self._new(event)]
+            unpacked = event_model.unpack_event_page(cast("EventPage", doc))
+            return [found for event in unpacked for found in self._new(event)]
         return []
 
     @property

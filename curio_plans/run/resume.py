@@ -152,7 +152,8 @@ def _devices(afm: Microscope) -> list[Any]:
 
 def is_fresh(afm: Microscope) -> bool:
     """Tell whether this is a simulated instrument with which nothing was measured yet."""
-    times = [afm.imager.read()[f"{afm.imager.name}_time"], afm.spectrometer.read()[f"{afm.spectrometer.name}_time"]]
+    devices: list[Any] = [afm.imager, afm.spectrometer]
+    times = [device.read()[f"{device.name}_time"] for device in devices]
     return afm.reference.available and all(np.isnan(entry["value"]) for entry in times)
 
 
