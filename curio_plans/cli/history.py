@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid
+from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.measure import agent_options
 from curio_plans.cli.output import Progress, console, streams
@@ -168,7 +168,7 @@ def replay(
                 raise ValueError("--table and --into show what is stored; leave out --agent, --option and --seed")
             _emit(documents, table, into, pace)
         elif agent is not None or option or seed is not None:
-            path = output or data / "figures" / f"{uid}-other.png"
+            path = figure_file(output, data / "figures" / f"{uid}-other.png")
             _compare(documents, storage.lineage, agent, option or [], seed, path)
         else:
             _verify(documents, storage.lineage)
@@ -196,7 +196,7 @@ def explain(
         uid = storage.resolve(uid)
         explanation = explain_decision(storage.lineage(uid), point, stored=storage.lineage)
     _show_rows(explanation.rows())
-    _save(draw(explanation), output or data / "figures" / f"{uid}-point-{point}.png")
+    _save(draw(explanation), figure_file(output, data / "figures" / f"{uid}-point-{point}.png"))
 
 
 def _verify(documents: Any, stored: Any) -> None:

@@ -116,7 +116,7 @@ def select(
     if sample is not None:
         recorded = {"path": sample, "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "real_time": real_time}
         return Instrument("recorded", recorded, pixels)
-    twin = {"seed": seed, "real_time": real_time, "effects": effects or "calm"}
+    twin = {"seed": seed, "real_time": real_time, "effects": "calm" if effects is None else effects}
     return Instrument("twin", twin, TWIN_PIXELS if pixels is None else pixels)
 
 
