@@ -10,10 +10,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from curio_plans.store.errors import StorageError
+
+CATALOG = "catalog.db"
+"""Where Tiled keeps what there is."""
 
 TABLES = "tables.db"
 """Where Tiled keeps the columns of numbers and text of all runs."""
@@ -25,17 +29,31 @@ def arrays_of(directory: Path | str, uid: str) -> Path:
 
 
 def open_app(directory: Path | str) -> Any:
-    """Return a Tiled client of a data directory, served within this process."""
+    """Return a Tiled client of a data directory, served within this process.
+
+    Raises
+    ------
+    StorageError
+        If the catalog cannot be opened.
+    """
     from tiled.client import from_context
 
-    app = make_app(Path(directory))
     logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # else it says its version each time
-    with warnings.catch_warnings():
-        # Tiled talks to itself through a test client that would rather have a successor of httpx.
-        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
-        from tiled.client.context import Context
+    try:
+        app = make_app(Path(directory))
+        with warnings.catch_warnings():
+            # Tiled talks to itself through a test client that would rather have a successor of httpx.
+            warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+            from tiled.client.context import Context
 
-        return from_context(Context.from_app(app))
+            return from_context(Context.from_app(app))
+    except StorageError:
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"the Tiled catalog in {directory} cannot be opened: {damage(directory) or error}; the journal has all "
+            "runs, and curio recover makes a new catalog from it"
+        ) from error
 
 
 def make_app(directory: Path, api_key: str | None = None) -> Any:
@@ -74,7 +92,7 @@ def locked(directory: Path) -> Iterator[None]:
 def configuration(directory: Path) -> dict[str, Any]:
     """Return the Tiled configuration of a data directory; the catalog is made if it is not there."""
     place = directory.resolve() / "tiled"
-    catalog = place / "catalog.db"
+    catalog = place / CATALOG
     with locked(directory):
         for folder in (place / "arrays", place / "external"):
             folder.mkdir(exist_ok=True)
@@ -93,15 +111,95 @@ def configuration(directory: Path) -> dict[str, Any]:
     }
 
 
+def damage(directory: Path | str) -> str:
+    """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
+
+    It looks into the databases, not at each array: :func:`curio_plans.store.tiled_check.different_in_tiled` does.
+    """
+    place = Path(directory).resolve() / "tiled"
+    if not os.path.lexists(place):
+        return ""
+    for folder in (place, place / "arrays"):
+        if os.path.lexists(folder) and not folder.is_dir():
+            return f"{folder} is no directory"
+    if (moved := _moved(place)) is not None:
+        return f"it was made as {moved}"
+    catalog = place / CATALOG
+    if not os.path.lexists(catalog):
+        return ""
+    try:
+        found = _database_damage(catalog, "nodes") or _database_damage(place / TABLES)
+        if not found and _count(catalog, "nodes WHERE structure_family = 'table'"):
+            found = "" if _count(place / TABLES, "sqlite_master") else f"{place / TABLES} is empty"
+    except sqlite3.OperationalError:
+        return ""  # it is locked: no damage
+    return found
+
+
+def set_aside(directory: Path | str) -> Path:
+    """Move a catalog that cannot be used out of the way, so that the next use makes a new one; return where it is."""
+    place = Path(directory).resolve() / "tiled"
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+    if not place.is_dir():
+        return place.rename(place.with_name(f"tiled-damaged-{stamp}"))
+    with locked(Path(directory)):
+        aside = place / f"damaged-{stamp}"
+        aside.mkdir()
+        for name in (
+            "arrays",
+            "place",
+            *(f"{base}{end}" for base in (CATALOG, TABLES) for end in ("", "-wal", "-shm")),
+        ):
+            if os.path.lexists(place / name):
+                (place / name).rename(aside / name)
+    return aside
+
+
 def _require_unmoved(place: Path) -> None:
     """Refuse a catalog that was moved or copied: its entries say where arrays were, and deleting would reach there."""
-    note = place / "place"
-    if note.exists() and note.read_text() != str(place):
+    if (moved := _moved(place)) is not None:
         raise StorageError(
-            f"the catalog {place} was made as {note.read_text()} and cannot be moved or copied; "
-            "the journal can: delete the directory, and put the runs into a new catalog with storage.repair(uid)"
+            f"the catalog {place} was made as {moved} and cannot be moved or copied; "
+            "the journal can, and curio recover makes a new catalog from it"
         )
-    note.write_text(str(place))
+    (place / "place").write_text(str(place))
+
+
+def _moved(place: Path) -> str | None:
+    """Return where a catalog was made, unless that is here."""
+    try:
+        made = (place / "place").read_text(errors="replace")
+    except FileNotFoundError:
+        return None
+    return None if made == str(place) else made[:200]
+
+
+def _database_damage(path: Path, table: str = "") -> str:
+    """Say what is wrong with a database, which must have a table of this name."""
+    if not path.is_file():
+        return f"{path} is missing, or no file"
+    try:
+        with closing(_read_only(path)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return f"{path}: {error}"
+    if verdict != "ok":
+        return f"{path}: {verdict}"
+    if table and not _count(path, f"sqlite_master WHERE name = '{table}'"):
+        return f"{path} has no table {table!r}"
+    return ""
+
+
+def _count(path: Path, what: str) -> int:
+    with closing(_read_only(path)) as connection:
+        (number,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own words
+    return int(number)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
 
 
 def _create(catalog: Path) -> None:

@@ -21,7 +21,9 @@ from curio_plans.plans import curiosity, image, spectra_at
 from curio_plans.run import stubs
 from curio_plans.store import tiled_writer
 from curio_plans.store.errors import AmbiguousRun, RunNotFound, StorageError
-from curio_plans.store.journal import Journal, journalled, read_journal
+from curio_plans.store.journal import Journal
+from curio_plans.store.places import journalled
+from curio_plans.store.reader import read_journal
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import count_points, read_configuration, read_documents, read_stream
 from curio_plans.store.tiled_writer import CastError, RunWriter, cast
