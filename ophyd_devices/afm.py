@@ -3,6 +3,7 @@
 import logging
 import weakref
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -53,8 +54,8 @@ class AFM(Device):
     >>> from ophyd_devices import AFM
     >>> from ophyd_devices.twin import twin
     >>> afm = AFM(twin(seed=0), name="afm")
-    >>> afm.tip.position
-    'withdrawn'
+    >>> print(afm.tip.position)
+    withdrawn
     """
 
     scanner = Cpt(Scanner, "")
@@ -105,6 +106,21 @@ class AFM(Device):
     def replace_sample(self) -> None:
         """Say that a new sample, or a new region of it, is under the tip: no place has borne a spectrum yet."""
         self.backend.doses.replace_sample()
+
+    def replaying(self, tip_loops: int | None = None) -> AbstractContextManager[None]:
+        """Return a context for measuring stored spectra again, on a simulated instrument, without counting them twice.
+
+        Parameters
+        ----------
+        tip_loops : int, optional
+            How many spectra the tip had taken before the next one, for ``tip.loops``; by default as many as now.
+
+        Raises
+        ------
+        BackendError
+            When entered on a real instrument, where each spectrum is a dose.
+        """
+        return self.backend.replaying(tip_loops)
 
     def close(self) -> None:
         """Withdraw the tip and release the controller. It also happens at the end of the process."""

@@ -1,87 +1,163 @@
-"""How many spectra the sample and the tip have borne so far, and where; kept in a file, it outlives the session."""
+"""How many spectra the tip and the sample have taken, and where. Kept in a file, the counts outlive the session."""
 
-import json
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ophyd_devices.dose_file import DoseFile, DoseLogError, Entry
+from ophyd_devices.place import Place
 
-class DoseLogError(ValueError):
-    """A file that is not a dose log, or a damaged one."""
+__all__ = ["DoseLog", "DoseLogError"]
 
 
 class DoseLog:
-    """Counts spectra, by place and by tip. One counts from the moment it is sent, whatever becomes of it.
+    """Counts spectra, by place and by tip. A spectrum counts from the moment it is sent, whatever becomes of it.
+
+    With a file, the session that measures first owns the log until it closes the microscope or ends. Other sessions may
+    read it; their spectra are refused. Before each spectrum the owner makes sure that the file is as it left it, adds a
+    line and waits until that line is on the disk.
 
     Parameters
     ----------
     path : path, optional
-        A file of JSON lines that is read at the start and appended to, a line before each spectrum. Without it the
-        counts end with the process.
+        A file of JSON lines. Without it the counts end with the process.
 
     Raises
     ------
     DoseLogError
-        If the file has a line that is none of a dose log.
+        If the file is not a dose log or is damaged; the message says what to do. A last line that was torn by a crash
+        is no damage: its spectrum was never sent.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path)
+        self._file = None if path is None else DoseFile(path)
+        self._mutex = threading.RLock()
+        self._replayed: int | None = None
+        self._tip_loops = 0
         self.places: NDArray[np.float64] = np.zeros((0, 2))
-        """(N, 2): where, in nm, on the present sample."""
-        self.tip_loops = 0
-        """How many with the present tip."""
-        if self.path is not None and self.path.exists():
-            for number, line in enumerate(self.path.read_text().splitlines(), start=1):
-                self._read(line, f"{self.path}, line {number}")
+        """Where spectra were taken on the present sample, (N, 2) in nm."""
+        if self._file is not None:
+            self._count(self._file.read())
 
-    def add(self, place: tuple[float, float]) -> None:
-        """Count one spectrum at `place` (x, y) in nm."""
-        self._write({"loop": place})
-        self._count(place)
+    @property
+    def path(self) -> Path | None:
+        """The file, if there is one."""
+        return None if self._file is None else self._file.path
 
-    def replace_tip(self) -> None:
-        """Start to count for a new tip."""
-        self._write({"replaced": "tip"})
-        self.tip_loops = 0
+    @property
+    def tip_loops(self) -> int:
+        """How many spectra the present tip has taken; while :meth:`replaying`, how many it had taken then."""
+        return self._tip_loops if self._replayed is None else self._replayed
 
-    def replace_sample(self) -> None:
-        """Start to count for a new sample, or a new region after a coarse move."""
-        self._write({"replaced": "sample"})
-        self.places = np.zeros((0, 2))
+    @property
+    def is_replaying(self) -> bool:
+        """Whether stored spectra are being measured again; see :meth:`replaying`."""
+        return self._replayed is not None
 
-    def copy(self) -> "DoseLog":
-        """Return a log with the same counts and no file, to try out what is planned."""
-        other = DoseLog()
-        other.places, other.tip_loops = self.places, self.tip_loops
-        return other
-
-    def within(self, radius: float, place: tuple[float, float]) -> int:
+    def within(self, radius: float, place: Place) -> int:
         """Return the number of spectra within `radius` nm of `place`."""
         return int((np.hypot(*(self.places - place).T) <= radius).sum())
 
-    def _count(self, place: tuple[float, float]) -> None:
-        self.places = np.vstack([self.places, place])
-        self.tip_loops += 1
+    def copy(self) -> "DoseLog":
+        """Return a log with the same counts and no file, to try out a plan."""
+        other = DoseLog()
+        other.places, other._tip_loops = self.places, self.tip_loops
+        return other
 
-    def _write(self, entry: dict[str, object]) -> None:
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+    def claim(self) -> None:
+        """Own the file from now on, and count what other sessions have added; called before each spectrum.
 
-    def _read(self, line: str, where: str) -> None:
+        Raises
+        ------
+        DoseLogError
+            If another session owns the file, or it was deleted, changed or damaged, or cannot be written.
+        """
+        with self._mutex:
+            if self._file is not None:
+                self._count(self._file.take())
+
+    def refresh(self) -> None:
+        """Count what other sessions have added; raises what :meth:`claim` would raise. A plan does this beforehand."""
+        with self._mutex:
+            if self._file is not None:
+                self._count(self._file.look())
+
+    def add(self, place: Place) -> None:
+        """Count one spectrum at `place` (x, y) in nm; raises like :meth:`claim`."""
+        self._write(place)
+
+    def replace_tip(self) -> None:
+        """Start to count for a new tip; raises like :meth:`claim`."""
+        self._write("tip")
+
+    def replace_sample(self) -> None:
+        """Start to count for a new sample, or a new region after a coarse move; raises like :meth:`claim`."""
+        self._write("sample")
+
+    @contextmanager
+    def replaying(self, tip_loops: int | None = None) -> Iterator[None]:
+        """Measure stored spectra again, on a simulated instrument, without counting them twice.
+
+        They were counted in the file when they were first measured. Without a file that count is lost, so they are
+        counted now, and the tip goes on from there.
+
+        Parameters
+        ----------
+        tip_loops : int, optional
+            How many spectra the tip had taken before the next one; by default as many as now.
+        """
+        with self._mutex:
+            self._replayed = self._tip_loops if tip_loops is None else tip_loops
         try:
-            match json.loads(line):
-                case {"loop": [int() | float() as x, int() | float() as y]} if np.isfinite((x, y)).all():
-                    self._count((x, y))
-                case {"replaced": "tip"}:
-                    self.tip_loops = 0
-                case {"replaced": "sample"}:
-                    self.places = np.zeros((0, 2))
-                case _:
-                    raise DoseLogError(f"{where}: expected an entry of a dose log, got {line[:80]!r}")
-        except json.JSONDecodeError as error:
-            raise DoseLogError(
-                f"{where}: expected an entry of a dose log, got {line[:80]!r}; mend it, or start a new file"
-            ) from error
+            yield
+        finally:
+            with self._mutex:
+                if self._file is None:
+                    self._tip_loops = self._replayed
+                self._replayed = None
+
+    def restore(self) -> None:
+        """Write the file as this session knows it, after it was deleted or damaged.
+
+        Raises
+        ------
+        DoseLogError
+            If another session owns the file, or it cannot be written.
+        """
+        with self._mutex:
+            if self._file is not None:
+                self._file.restore()
+
+    def close(self) -> None:
+        """Let other sessions own the file."""
+        with self._mutex:
+            if self._file is not None:
+                self._file.release()
+
+    def _write(self, entry: Entry) -> None:
+        with self._mutex:
+            if self._replayed is not None and not isinstance(entry, str):
+                self._replayed += 1
+                if self._file is None:
+                    self.places = np.vstack([self.places, entry])
+                return
+            self.claim()
+            if self._file is not None:
+                self._file.append(entry)
+            self._count([entry])
+
+    def _count(self, entries: Iterable[Entry]) -> None:
+        fresh: list[Place] = []
+        for entry in entries:
+            if entry == "tip":
+                self._tip_loops = 0
+            elif entry == "sample":
+                self.places, fresh = np.zeros((0, 2)), []
+            elif not isinstance(entry, str):
+                self._tip_loops += 1
+                fresh.append(entry)
+        self.places = np.vstack([self.places, np.reshape(fresh, (-1, 2))])

@@ -4,14 +4,9 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ophyd.utils import LimitError
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from ophyd_devices.backend import Area, Info
-
-
-class EnvelopeError(LimitError):
-    """A command is outside the safety envelope; nothing of it reached the instrument."""
 
 
 class _Value(BaseModel):

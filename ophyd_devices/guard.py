@@ -1,15 +1,22 @@
 """The last word before the instrument: every command is held against the envelope here, whoever gives it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ophyd.utils import LimitError
 
 from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Loop, Progress
 from ophyd_devices.dose import DoseLog
-from ophyd_devices.envelope import Envelope, EnvelopeError, corners
+from ophyd_devices.envelope import Envelope, corners
+from ophyd_devices.place import as_place
+
+
+class EnvelopeError(LimitError):
+    """A command is outside the safety envelope. Nothing was sent to the instrument."""
 
 
 class Guard:
@@ -96,13 +103,34 @@ class Guard:
         self._check_inside(way[0])
         self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
 
-    def check_doses(self, places: Iterable[tuple[float, float]]) -> None:
-        """Raise EnvelopeError if tip or sample may not bear spectra at `places`, one after the other."""
+    def check_doses(self, places: Iterable[Sequence[float]]) -> None:
+        """Raise EnvelopeError if tip or sample may not take spectra at `places`, one after the other.
+
+        Raises ValueError for what is no place (x, y), DoseLogError if the dose log cannot be used.
+        """
+        self.doses.refresh()
         planned = self.doses.copy()
-        for number, place in enumerate(places, start=1):
+        for number, place in enumerate(map(as_place, places), start=1):
             self.check_place(*place)
             self._check_dose(place, planned, f"point {number}: ")
             planned.add(place)
+
+    @contextmanager
+    def replaying(self, tip_loops: int | None = None) -> Iterator[None]:
+        """Measure stored spectra again without counting their dose twice; see :meth:`DoseLog.replaying`.
+
+        Raises
+        ------
+        BackendError
+            On a real instrument, where each spectrum is a dose.
+        """
+        if not self.info.simulated:
+            raise BackendError(
+                "only a simulated instrument can measure stored spectra again, here each is a dose; resume with "
+                "rebuild=False"
+            )
+        with self.doses.replaying(tip_loops):
+            yield
 
     # ---- the backend protocol ----
 
@@ -170,13 +198,15 @@ class Guard:
         return self._backend.frame(area, pixels, line_rate, progress)
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Measure, engaged, where tip and sample still bear it; counted whatever becomes of it."""
+        """Measure, engaged, where the dose allows it; the spectrum is counted whatever becomes of it."""
         bias = np.asarray(bias, dtype=np.float64)
         self.check_waveform(bias, dwell)
         self._check_engaged("a spectrum")
         x, y = self._backend.position()
         self.check_place(x, y)
-        self._check_dose((x, y), self.doses)
+        self.doses.claim()
+        if not self.doses.is_replaying:
+            self._check_dose((x, y), self.doses)
         self.doses.add((x, y))
         return self._backend.spectrum(bias, dwell)
 
@@ -189,8 +219,11 @@ class Guard:
         self._backend.stop()
 
     def close(self) -> None:
-        """Withdraw and release the controller."""
-        self._backend.close()
+        """Withdraw, release the controller, and let other sessions count the dose."""
+        try:
+            self._backend.close()
+        finally:
+            self.doses.close()
 
     def _check_dose(self, place: tuple[float, float], doses: DoseLog, where: str = "") -> None:
         envelope, loops = self.envelope, doses.tip_loops

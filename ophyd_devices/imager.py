@@ -119,5 +119,5 @@ class Imager(Measuring):
 
     def _blank(self) -> None:
         ny, nx = self.pixels.get()
-        self.frame.publish(np.full((len(self.info.channels), ny, nx), np.nan, np.float32))
+        self.frame.publish(np.broadcast_to(np.float32(np.nan), (len(self.info.channels), ny, nx)))
         self.time.publish(np.nan)

@@ -1,16 +1,18 @@
 """Where the tip is: x and y in nm, moved together in a straight line."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ophyd import Component as Cpt
 from ophyd import Device, DeviceStatus, Kind
 from ophyd.positioner import PositionerBase
 
 from ophyd_devices.backend import BackendError
-from ophyd_devices.envelope import EnvelopeError
+from ophyd_devices.guard import EnvelopeError
 from ophyd_devices.link import Link
+from ophyd_devices.place import Place, as_place
 from ophyd_devices.signals import TypedSignal
 
 
@@ -105,26 +107,22 @@ class Scanner(Device):
         """The place (x, y) asked for last, in nm."""
         return float(self.x.setpoint.get()), float(self.y.setpoint.get())
 
-    def check_value(self, value: Iterable[float]) -> None:
-        """Raise if `value` is not a place where the scanner can go.
+    def check_value(self, value: Sequence[float] | NDArray[np.float64]) -> None:
+        """Raise if the scanner cannot go to `value`.
 
         Raises
         ------
         ValueError
-            If it is not a pair of finite numbers.
+            If `value` is not a sequence or an array of two finite numbers. A set has no order, so it is none.
         EnvelopeError
-            If it is outside the scan range or too near to a forbidden zone.
+            If the position is outside the scan range or too near to a forbidden zone.
         """
-        target = np.asarray(list(value), dtype=float)
-        if target.shape != (2,) or not np.isfinite(target).all():
-            raise ValueError(f"{self.name}: expected a finite position (x, y) in nm, got {value}")
-        self._link.backend.check_place(float(target[0]), float(target[1]))
+        self._link.backend.check_place(*self._place(value))
 
-    def set(self, value: Iterable[float]) -> DeviceStatus:
+    def set(self, value: Sequence[float] | NDArray[np.float64]) -> DeviceStatus:
         """Start moving to (x, y) in nm; raises like :meth:`check_value` before anything moves."""
-        value = tuple(value)
         self.check_value(value)
-        x, y = (float(number) for number in value)
+        x, y = self._place(value)
         self._aim((x, y))
         velocity, settle, backend = self.velocity.get(), self.settle.get(), self._link.backend
         tolerance = self.tolerance.get()
@@ -153,6 +151,12 @@ class Scanner(Device):
     def stop(self, *, success: bool = False) -> None:
         """End the running action of the instrument, well if `success`; the scanner stays where it is."""
         self._link.interrupt(success=success)
+
+    def _place(self, value: Any) -> Place:
+        try:
+            return as_place(value)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}; nothing moved") from error
 
     def _aim(self, target: tuple[float, float]) -> None:
         self.x.setpoint.publish(target[0])

@@ -1,4 +1,4 @@
-"""Signals that describe themselves fully: unit, shape, numpy dtype, limits. They cast and check what is put."""
+"""Signals with a fixed unit, numpy dtype, shape and limits. They cast and check every value that is put."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,22 +14,22 @@ _JSON_TYPE = {"f": "number", "i": "integer", "u": "integer", "b": "boolean", "U"
 class TypedSignal(Signal):
     """A soft signal with a fixed numpy dtype and number of dimensions.
 
-    Stock ophyd signals check nothing that is put, so one integer 0 as a default breaks a column of floats in storage.
+    Stock ophyd signals accept any value: a single integer 0 in a column of floats then breaks the storage.
 
     Parameters
     ----------
     dtype : str
         Numpy dtype, e.g. ``"<f8"``, ``"<i8"``, ``"|b1"``; ``"U"`` for text.
     value : scalar or array
-        Initial value; its number of dimensions is kept for ever. The shape of an array is free unless it is `fixed`.
+        Initial value. Its number of dimensions never changes; the shape of an array may, unless it is `fixed`.
     fixed : bool
-        Only arrays of the initial shape are accepted.
+        Accept only arrays of the initial shape.
     units : str
         Unit of the value; empty for a pure number.
     limits : (low, high), optional
         Inclusive limits of every element.
     writable : bool
-        False for what only the device itself sets, through :meth:`publish`.
+        False for a signal that only the device itself sets, through :meth:`publish`.
     dims : tuple of str, optional
         Names of the dimensions of an array.
     """
@@ -56,8 +56,9 @@ class TypedSignal(Signal):
         self._dims = dims
         self._frozen = ""
         self.on_put: Callable[[], None] | None = None
-        """Called after each put, in the same thread; a device derives other signals there."""
-        super().__init__(name=name, value=self._cast(value, name), **kwargs)
+        """Called after each put, in the same thread; devices use it to update signals that depend on this one."""
+        super().__init__(name=name, **kwargs)
+        self.publish(value)
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -78,7 +79,7 @@ class TypedSignal(Signal):
         self._units = units
 
     def freeze(self, reason: str) -> None:
-        """Refuse every further put with `reason`."""
+        """Refuse every later put; the error gives `reason`."""
         self._writable = False
         self._frozen = reason
 
@@ -90,19 +91,19 @@ class TypedSignal(Signal):
         ReadOnlyError
             If only the device sets this signal.
         ValueError
-            If type or shape do not fit or an element is not finite.
+            If the type or the shape does not fit, or an element is not finite.
         LimitError
             If an element is outside the limits.
         """
         if not self._writable:
             raise ReadOnlyError(f"{self.name} cannot be put: {self._frozen or 'only the instrument sets it'}")
-        array = np.asarray(self._cast(value, self.name))
+        array = self._array(value, copy=False)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{self.name}: expected finite values, got {value}")
+            raise ValueError(f"{self.name}: expected finite values, got {_excerpt(array)}")
         if self._limits is not None:
             low, high = self._limits
             if (array < low).any() or (array > high).any():
-                raise LimitError(f"{self.name}: {value} is outside {low:g} … {high:g} {self._units}".rstrip())
+                raise LimitError(f"{self.name}: {_excerpt(array)} is outside {low:g} … {high:g} {self._units}".rstrip())
 
     def put(self, value: Any, **kwargs: Any) -> None:
         """Check and set the value; see :meth:`check_value` for what it raises."""
@@ -112,19 +113,19 @@ class TypedSignal(Signal):
             self.on_put()
 
     def set(self, value: Any, **_: Any) -> DeviceStatus:
-        """Put the value; the status is done at once."""
+        """Put the value and return a finished status."""
         self.put(value)
         status = DeviceStatus(self)
         status.set_finished()
         return status
 
     def publish(self, value: Any, **kwargs: Any) -> None:
-        """Set the value from the device itself: cast and shape are checked, limits and finiteness are not."""
-        super().put(self._cast(value, self.name), force=True, **kwargs)
+        """Set the value from the device itself. Type and shape are checked, limits and finiteness are not."""
+        super().put(self._cast(value), force=True, **kwargs)
 
     def describe(self) -> dict[str, Any]:
-        """Return the data key: what is in :meth:`read`, exactly."""
-        value = np.asarray(self._readback)
+        """Return the data key: exactly what :meth:`read` returns."""
+        value = np.asarray(self.get())
         key: dict[str, Any] = {
             "source": f"afm:{self.name}",
             "dtype": "array" if self._ndim else _JSON_TYPE[self._dtype.kind],
@@ -141,22 +142,39 @@ class TypedSignal(Signal):
             key["limits"] = {"control": {"low": float(self._limits[0]), "high": float(self._limits[1])}}
         return {self.name: key}
 
-    def _cast(self, value: Any, name: str) -> Any:
+    def _cast(self, value: Any) -> Any:
+        """Return a copy of `value` with the dtype of this signal; a scalar becomes a plain Python value."""
+        array = self._array(value, copy=True)
+        return array if self._ndim else array.item()
+
+    def _array(self, value: Any, *, copy: bool) -> NDArray[Any]:
+        """Return `value` with the dtype of this signal; raise ValueError where type or shape do not fit."""
+        if np.ma.is_masked(value):
+            raise ValueError(f"{self.name}: expected values without a mask, some are masked; fill them with NaN")
         array = np.asarray(value)
         if array.ndim != self._ndim:
-            raise ValueError(f"{name}: expected {self._ndim} dimensions, got shape {array.shape}")
+            raise ValueError(f"{self.name}: expected {self._ndim} dimensions, got shape {array.shape}")
         if self._shape is not None and array.shape != self._shape:
-            raise ValueError(f"{name}: expected shape {self._shape}, got {array.shape}")
-        cast = self._checked_cast(array, name)
-        return cast if self._ndim else cast.item()
+            raise ValueError(f"{self.name}: expected shape {self._shape}, got {array.shape}")
+        if not self._fits(array):
+            raise ValueError(f"{self.name}: expected {_JSON_TYPE[self._dtype.kind]}, got {_excerpt(array)}")
+        return array.astype(array.dtype if self._dtype.kind == "U" else self._dtype, copy=copy)
 
-    def _checked_cast(self, array: NDArray[Any], name: str) -> NDArray[Any]:
-        kind = self._dtype.kind
-        wrong = ValueError(f"{name}: expected {_JSON_TYPE[kind]}, got {array.tolist()!r}"[:300])
-        if (kind == "U") != (array.dtype.kind == "U") or array.dtype.kind not in "fiubU":
-            raise wrong
-        if kind in "iu" and array.dtype.kind == "f" and not np.array_equal(array, np.round(array)):
-            raise wrong
-        if (kind == "b") != (array.dtype.kind == "b"):
-            raise wrong
-        return array.astype(self._dtype if kind != "U" else array.dtype, copy=True)
+    def _fits(self, array: NDArray[Any]) -> bool:
+        """Return whether the cast to the dtype of this signal loses nothing but precision."""
+        kind, given = self._dtype.kind, array.dtype.kind
+        if kind in "Ub":
+            return given == kind
+        if given not in "fiu":
+            return False
+        if kind in "iu" and array.size:
+            bounds = np.iinfo(self._dtype)
+            whole = bool((array == np.round(array)).all())  # NaN is not
+            return whole and bool(bounds.min <= array.min() and array.max() <= bounds.max)
+        return True
+
+
+def _excerpt(array: NDArray[Any]) -> str:
+    """Return a short text of `array` for an error message; formatting every value of a frame takes a second."""
+    text = repr(array.tolist()) if array.size <= 8 else np.array2string(array, threshold=8, edgeitems=2)
+    return text if len(text) <= 200 else f"{text[:200]} …"

@@ -1,6 +1,6 @@
 """The spectrometer: one spectrum at the present position; for a ferroelectric, a hysteresis loop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ class Spectrometer(Measuring):
 
         return self._measure(DeviceStatus(self), measure, 2 * len(axis) * dwell)
 
-    def check(self, places: Iterable[tuple[float, float]] = ()) -> None:
+    def check(self, places: Iterable[Sequence[float]] = ()) -> None:
         """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other; a plan asks beforehand.
 
         Raises

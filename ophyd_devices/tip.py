@@ -1,5 +1,6 @@
-"""The tip: on the surface or off it, how hard it presses, how much it was used."""
+"""The tip: whether it touches the surface, with what force, and how many spectra it has taken."""
 
+from enum import StrEnum
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -7,21 +8,26 @@ from ophyd import Device, DeviceStatus, Kind
 from ophyd.status import Status
 
 from ophyd_devices.backend import BackendError
-from ophyd_devices.envelope import EnvelopeError
+from ophyd_devices.guard import EnvelopeError
 from ophyd_devices.link import Link
 from ophyd_devices.signals import TypedSignal
 
-STATES = ("engaged", "withdrawn")
+
+class TipState(StrEnum):
+    """Where the tip is. The values are plain text: plans write ``mv(tip, "engaged")``."""
+
+    ENGAGED = "engaged"
+    WITHDRAWN = "withdrawn"
 
 
 class Tip(Device):
-    """The tip; ``set("engaged")`` and ``set("withdrawn")`` move it.
+    """The tip. ``set("engaged")`` brings it into contact, ``set("withdrawn")`` lifts it.
 
-    It withdraws whenever it is stopped or unstaged, which is what the RunEngine does when a plan fails, pauses or is
-    halted. It never engages by itself: a plan engages again after each checkpoint, and engaging twice is harmless.
+    It withdraws whenever it is stopped or unstaged: the RunEngine does that when a plan fails, pauses or is halted. It
+    never engages by itself. A plan engages after each checkpoint; engaging twice is harmless.
 
-    ``contact``, ``force`` and ``force_error`` are brought up to date after each command to the instrument, and every
-    few seconds while the tip is engaged.
+    ``contact``, ``force`` and ``force_error`` are updated after each command to the instrument, and every few seconds
+    while the tip is engaged.
     """
 
     contact = Cpt(TypedSignal, dtype="|b1", value=False, writable=False, kind=Kind.normal)
@@ -35,10 +41,15 @@ class Tip(Device):
     setpoint = Cpt(TypedSignal, value=20.0, units="nN", kind=Kind.config)
     force_limit = Cpt(
         TypedSignal, value=100.0, units="nN", limits=(0.0, 1e6), kind=Kind.config,
-        doc="A force farther from the setpoint is a crash: the tip withdraws, and what was done has failed.",
+        doc="A force that differs more from the setpoint is a crash: the tip withdraws and the command fails.",
     )  # fmt: skip
     timeout = Cpt(
-        TypedSignal, value=60.0, units="s", limits=(0.1, 1e6), kind=Kind.config, doc="Approaching is given up after it."
+        TypedSignal,
+        value=60.0,
+        units="s",
+        limits=(0.1, 1e6),
+        kind=Kind.config,
+        doc="An approach that takes longer is given up.",
     )
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
@@ -48,13 +59,13 @@ class Tip(Device):
         self._engaged_with = float(self.setpoint.get())
         self._link.on_settled = self._refresh
         self._refresh(self._link.backend.in_contact())
-        if self.contact.get():  # left by another process
-            self._link.submit(Status(), self._link.promise)
+        if self.contact.get():  # another process left it engaged
+            self._link.submit(Status(), self._link.promise, protected=True)
 
     @property
-    def position(self) -> str:
-        """``"engaged"`` or ``"withdrawn"``."""
-        return "engaged" if self.contact.get() else "withdrawn"
+    def position(self) -> TipState:
+        """Where the tip is: :class:`TipState`, which equals ``"engaged"`` or ``"withdrawn"``."""
+        return TipState.ENGAGED if self.contact.get() else TipState.WITHDRAWN
 
     def check_value(self, value: str) -> None:
         """Raise if the tip cannot be set to `value`.
@@ -62,55 +73,50 @@ class Tip(Device):
         Raises
         ------
         ValueError
-            If it is neither ``"engaged"`` nor ``"withdrawn"``.
+            If `value` is neither ``"engaged"`` nor ``"withdrawn"``.
         EnvelopeError
-            If it is to engage, and the setpoint is outside the limits.
+            If the tip is to engage and the setpoint is outside the limits.
         """
-        if value not in STATES:
-            raise ValueError(f"{self.name}: expected one of {STATES}, got {value!r}")
-        if value == "engaged":
+        if self._state(value) is TipState.ENGAGED:
             self._link.backend.check_setpoint(self.setpoint.get())
 
     def set(self, value: str) -> DeviceStatus:
-        """Engage with the setpoint, or withdraw.
+        """Engage with the setpoint, or withdraw; raises like :meth:`check_value`.
 
-        Withdrawing cannot be interrupted and goes first: it ends, like ``stop(success=True)``, what is running or
+        Withdrawing cannot be interrupted and goes first: like ``stop(success=True)`` it ends what is running or
         waiting, so that a plan that is aborted in the middle of a frame does not wait for the last line.
         """
         self.check_value(value)
-        if value == "withdrawn":
+        if self._state(value) is TipState.WITHDRAWN:
             self._link.interrupt(success=True)
-        backend = self._link.backend
+            return self._link.submit(DeviceStatus(self), self._link.backend.withdraw, protected=True)
         setpoint = self.setpoint.get()
 
-        def move() -> None:
-            if value == "engaged":
-                self._link.promise()
-                self._engaged_with = setpoint
-                backend.engage(setpoint)
-            else:
-                backend.withdraw()
+        def engage() -> None:
+            self._link.promise()
+            self._engaged_with = setpoint
+            self._link.backend.engage(setpoint)
 
-        protected = value == "withdrawn"
-        return self._link.submit(
-            DeviceStatus(self), move, protected=protected, timeout=None if protected else self.timeout.get()
-        )
+        return self._link.submit(DeviceStatus(self), engage, timeout=self.timeout.get())
 
     def stop(self, *, success: bool = False) -> DeviceStatus | None:
-        """End the running action of the instrument, well if `success`, and withdraw; None if it was closed before."""
-        if self._link.closed:  # a paused RunEngine that is left stops everything at the end of the process
+        """Stop the running command and withdraw; return the status of that, or None if the AFM was closed.
+
+        With `success` the status of the stopped command ends well; see :meth:`Link.interrupt`.
+        """
+        if self._link.closed:  # a paused RunEngine stops everything at the end of the process
             return None
         self._link.interrupt(success=success)
-        return self.set("withdrawn")
+        return self.set(TipState.WITHDRAWN)
 
     def unstage(self) -> list[Any]:
         """Withdraw, and wait until it is done."""
         if not self._link.closed:
-            self.set("withdrawn").wait()
+            self.set(TipState.WITHDRAWN).wait()
         return super().unstage()  # type: ignore[no-any-return]
 
     def replace(self) -> None:
-        """Say that a new tip was mounted: it has taken no spectrum yet.
+        """Say that a new tip was mounted; it has taken no spectrum yet.
 
         Raises
         ------
@@ -118,9 +124,17 @@ class Tip(Device):
             If the tip is engaged.
         """
         if self._link.backend.in_contact():
-            raise EnvelopeError(f"{self.name}: a tip is replaced off the surface, this one is engaged; withdraw first")
+            raise EnvelopeError(
+                f"{self.name}: a tip is replaced off the surface, and this one is engaged; withdraw first"
+            )
         self._link.backend.doses.replace_tip()
         self.loops.publish(0)
+
+    def _state(self, value: str) -> TipState:
+        try:
+            return TipState(value)
+        except ValueError:
+            raise ValueError(f"{self.name}: expected one of {', '.join(TipState)}, got {value!r}") from None
 
     def _refresh(self, engaged: bool) -> None:
         force = self._link.backend.force() if engaged else 0.0
@@ -133,5 +147,5 @@ class Tip(Device):
             self.contact.publish(self._link.backend.in_contact())
             raise BackendError(
                 f"{self.name}: the force is {force:g} nN, more than {self.force_limit.get():g} nN from the setpoint of "
-                f"{self._engaged_with:g} nN; the tip was withdrawn: look whether it is still good"
+                f"{self._engaged_with:g} nN; the tip was withdrawn; check whether it is still good"
             )

@@ -3,20 +3,27 @@
 import copy
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import event_model
 import numpy as np
 import pytest
 from bluesky import RunEngine
-
-# Some runners of tests say 80 columns; what the commands print shall not depend on that.
-os.environ["COLUMNS"] = "200"
+from support import microscope
 
 from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
 from curio_plans.documents.history import History
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
+
+# What is printed, drawn and found does not depend on the terminal, the display and the settings of who runs the tests.
+OPTIONS = {"CURIO_SAMPLES", "CURIO_KILLS", "CURIO_KILLS_TABLE", "CURIO_MACHINE_EXAMPLES", "CURIO_REGENERATE"}
+"""Variables that are for the tests."""
+COLOURS = {"FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"}
+"""With one of these typer and rich print colours even into a file."""
+for name in os.environ.keys() - OPTIONS:
+    if name.startswith(("CURIO_", "TILED_")) or name in COLOURS:
+        del os.environ[name]
+os.environ |= {"COLUMNS": "200", "MPLBACKEND": "Agg"}
 
 
 class Wanderer:
@@ -68,12 +75,9 @@ def wanderer():
 
 @pytest.fixture
 def afm():
-    microscope = AFM(twin(seed=3), name="afm")
-    microscope.imager.pixels.put((32, 32))
-    microscope.spectrometer.steps_per_cycle.put(16)
-    microscope.spectrometer.cycles.put(2)
-    yield microscope
-    microscope.close()
+    """A microscope with images of 32 × 32 px and spectra of 32 steps: a twin in simulated time."""
+    with closing(microscope()) as afm:
+        yield afm
 
 
 @pytest.fixture

@@ -1,41 +1,103 @@
-"""What all commands share: the application, consoles, options, errors in one line, opening a storage."""
+"""What all commands share: the application, options, errors in one message, and where runs are stored."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from curio_plans.cli.metadata import value
+from curio_plans.cli.output import streams, tell_error
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_show_locals=False,
-    help=(
-        "Let a microscope follow its curiosity.\n\n"
-        "[bold]curio run[/] takes an image, then asks an agent again and again where to measure the next spectrum. "
-        "Everything is kept as Bluesky documents: [bold]curio runs[/] lists them, [bold]curio show[/] draws one, "
-        "[bold]curio replay[/] checks that the agent decides the same again."
-    ),
-)
-console = Console()
-errors = Console(stderr=True)
+FAILED, REFUSED, INTERRUPTED, NO_READER = 1, 2, 130, 141
+"""Exit codes: a run or check failed, the input was refused, Ctrl-C, standard output was closed by its reader."""
 
+STORAGE = "Storage"
 Data = Annotated[
-    Path, typer.Option(help="Directory where runs are kept.", envvar="CURIO_DATA", show_default="./curio-data")
+    Path,
+    typer.Option(
+        help="Directory of the stored runs.",
+        envvar="CURIO_DATA",
+        show_default="./curio-data",
+        rich_help_panel=STORAGE,
+    ),
 ]
 Tiled = Annotated[
     str | None,
-    typer.Option(help="Address of a Tiled server to write to; default: a catalog in the data directory.",
-                 envvar="CURIO_TILED_URI"),
-]  # fmt: skip
-Key = Annotated[str | None, typer.Option(help="API key of that server.", envvar="CURIO_TILED_API_KEY")]
-Uid = Annotated[str, typer.Argument(help="A run's uid, the beginning of it, or the word latest.")]
+    typer.Option(
+        help="Address of a Tiled server that also gets the runs. By default a catalog in the data directory does.",
+        envvar="CURIO_TILED_URI",
+        rich_help_panel=STORAGE,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        help="API key of the Tiled server. Better set in the environment: others can see command lines.",
+        envvar="CURIO_TILED_API_KEY",
+        rich_help_panel=STORAGE,
+    ),
+]
+Uid = Annotated[str, typer.Argument(help="A run: its uid, the first characters of it, or the word latest.")]
 DATA = Path("curio-data")
+
+
+class Application(typer.Typer):
+    """The command line application; its output survives a closed pipe and any character set."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command that the command line names."""
+        streams.install()
+        return super().__call__(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are stored.
+
+    Attributes
+    ----------
+    data : Path
+        The data directory; it has the journal.
+    tiled : str or None
+        Address of a Tiled server; None for the catalog in the data directory.
+    api_key : str or None
+        What that server asks for.
+    """
+
+    data: Path
+    tiled: str | None = None
+    api_key: str | None = None
+
+    def open(self, *, must_exist: bool = False) -> Any:
+        """Open the storage; with `must_exist` the data directory is not made.
+
+        Raises
+        ------
+        ValueError
+            If the directory must exist and does not.
+        """
+        from curio_plans.store.storage import Storage
+
+        if must_exist and self.tiled is None:
+            if not self.data.exists():
+                raise ValueError(f"there are no runs in {self.data}: no such directory; choose another with --data")
+            if not self.data.is_dir():
+                raise ValueError(
+                    f"expected a directory of runs, but {self.data} is a file; choose a directory with --data"
+                )
+        if self.tiled is not None:
+            return Storage.remote(self.tiled, self.api_key, self.data)
+        return Storage.local(self.data, writable=not must_exist)
+
+
+def flowing(docstring: str | None) -> str:
+    """Return a docstring whose paragraphs, except indented ones, are a line each, so that any terminal can wrap it."""
+    paragraphs = inspect.cleandoc(docstring or "").split("\n\n")
+    return "\n\n".join(text if text.startswith(" ") else " ".join(text.split()) for text in paragraphs)
 
 
 def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,13 +108,10 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except (KeyError, IndexError):
-            raise  # ours, not the user's
+            raise  # an error of this program, not of its user
         except (ValueError, LookupError, OSError) as error:
-            errors.print(
-                f"[bold red]error:[/] {type(error).__name__}: " if not str(error) else "[bold red]error:[/] ", end=""
-            )
-            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(2) from error
+            tell_error(error)
+            raise typer.Exit(REFUSED) from error
 
     return told
 
@@ -68,8 +127,8 @@ def named_values(option: str, pairs: list[str] | None) -> dict[str, Any]:
     values = {}
     for pair in pairs or []:
         name, found, text = pair.partition("=")
-        if not found:
-            raise ValueError(f"expected {option} name=value, got {pair!r}")
+        if not found or not name:
+            raise ValueError(f"expected {option} name=value, got {pair!r}; put a name and = in front of the value")
         values[name] = value(text)
     return values
 
@@ -89,43 +148,3 @@ def connect(backend: str, options: Mapping[str, Any]) -> Any:
         return make_backend(backend, **options)
     except BackendError as error:
         raise ValueError(str(error)) from error
-
-
-def open_storage(data: Path, tiled: str | None, api_key: str | None, *, must_exist: bool = False) -> Any:
-    """Open the storage that the options name; with `must_exist` its directory is not made.
-
-    Raises
-    ------
-    ValueError
-        If the directory must exist and does not.
-    """
-    from curio_plans.store.storage import Storage
-
-    if must_exist and tiled is None and not data.exists():
-        raise ValueError(f"there are no runs in {data}: no such directory; choose another with --data")
-    if tiled is not None:
-        return Storage.remote(tiled, api_key, data)
-    return Storage.local(data, writable=not must_exist)
-
-
-def report_run(documents: Any, path: Path | None) -> None:
-    """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well."""
-    from curio_plans import report
-    from curio_plans.documents.history import History
-    from curio_plans.study.evaluation import evaluate, evaluation_rows
-
-    history = History(documents)
-    table = Table(box=None, show_header=False)
-    for label, text in report.summary(history).items():
-        table.add_row(f"[bold]{label}[/]", text)
-    console.print(table)
-    if path is None or history.frame is None:
-        return
-    with console.status("comparing with simple methods"):
-        evaluation = evaluate(history)
-    if evaluation is not None:
-        losses = Table("loss (sum over the pool of spectral MSE)", "", box=None)
-        for label, number in evaluation_rows(history, evaluation):
-            losses.add_row(label, number)
-        console.print(losses)
-    console.print(f"figure: {report.save_figure(history, path, evaluation)}", soft_wrap=True)

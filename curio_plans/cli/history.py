@@ -1,76 +1,79 @@
-"""Commands that make a stored run pay: resume, recover, replay, explain."""
+"""Commands that use stored runs: resume, recover, replay, explain."""
 
 import functools
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, Data, Key, Tiled, Uid, app, console, open_storage, tell_errors
-from curio_plans.cli.measure import agent_options, keep_run, make_engine
+from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid
+from curio_plans.cli.execute import keep_run, make_engine
+from curio_plans.cli.measure import agent_options
+from curio_plans.cli.output import Progress, console, streams
+from curio_plans.cli.selection import again
 
 Output = Annotated[
-    Path | None, typer.Option(help="Where to put the figure.", show_default="figures/ in the data directory")
+    Path | None, typer.Option(help="File of the figure.", show_default="in figures/ of the data directory")
 ]
 Options = Annotated[
     list[str] | None,
-    typer.Option(
-        "--option", "-o", help="An option of the agent, name=value; repeat it for more.", metavar="NAME=VALUE"
-    ),
+    typer.Option("--option", "-o", help="An option of the agent; repeatable.", metavar="NAME=VALUE"),
 ]
 
 
-@app.command()
-@tell_errors
 def resume(
     uid: Uid = "latest",
     sample: Annotated[
-        Path | None, typer.Option(help="The file of the measured sample, where that was the instrument.")
+        Path | None, typer.Option(help="The file of the measured sample, if the run was measured on one.")
     ] = None,
     axis: Annotated[
         str | None,
-        typer.Option(help="The spectral axis in that file, if it was named for the run.", show_default=False),
+        typer.Option(help="The spectral axis in that file, if the run was given one.", show_default=False),
     ] = None,
-    axis_unit: Annotated[str | None, typer.Option(help="Its unit, likewise.", show_default=False)] = None,
+    axis_unit: Annotated[
+        str | None, typer.Option(help="Its unit, if the run was given one.", show_default=False)
+    ] = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
-    figure: Annotated[bool, typer.Option(help="Compare with simple methods and draw the run at its end.")] = True,
+    figure: Annotated[bool, typer.Option(help="Compare the run with simple methods and draw it at its end.")] = True,
 ) -> None:
-    """Go on with a run that ended early: killed, out of power, aborted.
+    """Go on with a run that ended early: killed, without power, interrupted, failed.
 
-    Nothing that is stored is measured again, and the agent decides as if the run had never ended. A new run is made
-    that points at the old one; the old one gets a stop document that says what happened. A simulated instrument is
-    first brought into the state in which the run left it, and goes on in simulated time. At a real one, use the
-    profile:
+    The last run, or another:
+
+        curio resume
+        curio resume UID
+
+    Nothing that is stored is measured again, and the agent decides as if the run had never ended. The rest becomes a
+    new run that points at the old one, and the old one gets a stop document that says what happened. A simulated
+    instrument is first brought into the state in which the run left it. With a real instrument, resume in the profile:
 
         RE(resume(afm, 'UID'))
     """
-    from agents.registry import build
-    from curio_plans.plans import resume as resume_plan
-    from curio_plans.run.resume import Earlier
-    from ophyd_devices.afm import AFM
-
-    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+    place = Place(data, tiled, api_key)
+    with Progress("loading the stored run") as progress, place.open(must_exist=True) as storage:
         uid = storage.resolve(uid)
-        earlier = Earlier.of(storage.lineage(uid))
-        start = earlier.history.start or {}
-        afm = AFM(
-            _instrument(start.get("sample", {}), sample, axis=axis, axis_unit=axis_unit),
-            name=start.get("microscope", "afm"),
-        )
-        try:
-            earlier.restore(afm)
-            plan = functools.partial(resume_plan, afm, uid, build=build, stored=functools.cache(storage.resumable))
-            keep_run(make_engine(), afm, plan, storage, data, tiled, figure, earlier.documents)
-        finally:
-            afm.close()
+
+        progress.step("loading the agent and the instrument")
+        from agents.registry import build
+        from curio_plans.plans import resume as resume_plan
+        from curio_plans.run.resume import ResumedRun
+
+        resumed = ResumedRun.of(storage.lineage(uid))
+        start = resumed.start
+        instrument = again(start.get("sample", {}), sample, axis, axis_unit)
+        afm = instrument.connect(start.get("microscope", "afm"))
+    with closing(afm), place.open(must_exist=True) as storage:
+        resumed.restore(afm)
+        plan = functools.partial(resume_plan, afm, uid, build=build, stored=functools.cache(storage.resumable))
+        keep_run(make_engine(), afm, plan, storage, place, figure, resumed.documents)
 
 
-@app.command()
-@tell_errors
 def recover(
     uid: Annotated[
         str | None, typer.Argument(help="A run's uid, the beginning of it, or latest.", show_default="all runs")
@@ -79,32 +82,35 @@ def recover(
     tiled: Tiled = None,
     api_key: Key = None,
 ) -> None:
-    """Put runs in order after a fault: a full disk, a server that went away, a power cut.
+    """Repair runs after a fault: a full disk, a lost server, a power cut.
 
-    What was kept in a spare directory is brought home; a run whose process ended before it gets a stop document that
-    says so; what Tiled lacks is inserted, complete and only once. Runs that are still being measured are left alone.
-    Exits with 1 if a run is not in order afterwards.
+    All runs, or one:
+
+        curio recover
+        curio recover UID
+
+    Documents in a spare directory are moved into the data directory. A run whose process has died gets a stop
+    document that says so. What Tiled lacks is inserted, completely and only once. Runs that are still being measured
+    are left alone. Exits with 1 if a run is not in order afterwards.
     """
-    with open_storage(data, tiled, api_key, must_exist=True) as storage:
+    with Place(data, tiled, api_key).open(must_exist=True) as storage:
         uids = [storage.resolve(uid)] if uid is not None else [run.uid for run in storage.runs()]
-        table = Table("run", "what was done", box=None)
-        with console.status("looking") as status:
+        with Progress("examining the runs") as progress:
             found = []
             for number, each in enumerate(uids, start=1):
-                status.update(f"run {number} of {len(uids)}")
+                progress.detail(f"run {number} of {len(uids)}")
                 found.append(storage.recover(each))
     changed = [recovery for recovery in found if not recovery.was_in_order]
+    table = Table("run", "what was done", box=None)
     for recovery in changed:
-        table.add_row(recovery.uid[:8], str(recovery), style="red" if recovery.problem else None)
+        table.add_row(recovery.uid[:8], escape(str(recovery)), style="red" if recovery.problem else None)
     if changed:
         console.print(table)
     console.print(f"{len(found) - len(changed)} of {len(found)} runs were in order", highlight=False)
     if any(recovery.problem for recovery in found):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-@app.command()
-@tell_errors
 def replay(
     uid: Uid = "latest",
     agent: Annotated[
@@ -112,43 +118,44 @@ def replay(
     ] = None,
     option: Options = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the other agent.", show_default="that of the run")] = None,
-    table: Annotated[bool, typer.Option(help="Show the documents once more, as a table.")] = False,
+    table: Annotated[bool, typer.Option(help="Print the documents as a table, as during the run.")] = False,
     into: Annotated[
-        Path | None, typer.Option(help="Put the documents into another data directory.", show_default=False)
+        Path | None, typer.Option(help="Copy the documents into another data directory.", show_default=False)
     ] = None,
     pace: Annotated[
         float | None,
-        typer.Option(help="With --table: 1 is as fast as it was, 10 ten times faster.", show_default="at once"),
+        typer.Option(help="With --table: 1 is as fast as the run was, 10 is ten times faster.", show_default="at once"),
     ] = None,
     output: Output = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
 ) -> None:
-    """Challenge a stored run.
+    """Let the agent of a stored run decide again, or another one.
 
-    [bold]Verify[/]: the agent is rebuilt from the start document alone and fed the stored events. Exits with 1 if it
-    decides otherwise, and names the first difference and the versions on both sides:
+    [bold]Verify[/]: the agent is rebuilt from the start document alone and given the stored events. Exits with 1 if a
+    decision differs, and names the first difference and the versions on both sides:
 
         curio replay UID
 
-    [bold]Another agent[/], or the same with other options: where would it have gone, how much of that was measured,
-    what would it have learned? On a simulated or recorded sample it really goes on:
+    [bold]Another agent[/], or the same with other options: where would it have measured, how many of those places were
+    measured, what would it have learned? On a simulated or recorded sample it really measures there:
 
         curio replay UID --agent random
         curio replay UID -o decay=4
 
-    [bold]The documents[/], as they were, in a table or in another data directory:
+    [bold]The documents[/], as they were, in a table or copied into another data directory:
 
         curio replay UID --table --pace 10
         curio replay UID --into elsewhere
     """
-    with open_storage(data, tiled, api_key, must_exist=True) as storage:
-        uid = storage.resolve(uid)
-        documents = storage.lineage(uid)
+    with Place(data, tiled, api_key).open(must_exist=True) as storage:
+        with Progress("loading the stored run"):
+            uid = storage.resolve(uid)
+            documents = storage.lineage(uid)
         if table or into is not None:
             if agent is not None or option or seed is not None:
-                raise ValueError("the documents are those of the stored agent; leave out --agent, --option and --seed")
+                raise ValueError("--table and --into show what is stored; leave out --agent, --option and --seed")
             _emit(documents, table, into, pace)
         elif agent is not None or option or seed is not None:
             path = output or data / "figures" / f"{uid}-other.png"
@@ -157,27 +164,25 @@ def replay(
             _verify(documents, storage.lineage)
 
 
-@app.command()
-@tell_errors
 def explain(
     uid: Uid,
-    point: Annotated[int, typer.Argument(help="Which decision, 1 for the first.")],
+    point: Annotated[int, typer.Argument(help="Number of the point, 1 for the first.")],
     output: Output = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
 ) -> None:
-    """Say why it was measured there, from the documents alone.
+    """Say why the agent chose a point, from the documents alone.
 
-    The score and its parts, the rank among all candidates on the map of that moment, what was known then, how far the
-    nearest earlier place was, and what came of it; as text and as a figure:
+    As text and as a figure: the score and its parts, the rank among all candidates, what was known then, the distance
+    to the nearest earlier point, and what was found:
 
         curio explain latest 40
     """
-    from curio_plans.report.explain import draw
-    from curio_plans.study.explain import explain as explain_decision
+    with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
+        from curio_plans.report.explain import draw
+        from curio_plans.study.explain import explain as explain_decision
 
-    with open_storage(data, tiled, api_key, must_exist=True) as storage:
         uid = storage.resolve(uid)
         explanation = explain_decision(storage.lineage(uid), point, stored=storage.lineage)
     _show_rows(explanation.rows())
@@ -185,35 +190,36 @@ def explain(
 
 
 def _verify(documents: Any, stored: Any) -> None:
-    from agents.registry import build
-    from curio_plans.study.replay import verify
+    with Progress("loading the agent") as progress:
+        from agents.registry import build
+        from curio_plans.study.replay import verify
 
-    with console.status("replaying") as status:
+        progress.step("replaying the decisions")
         verdict = verify(
-            documents, build, lambda done, total: status.update(f"decision {done} of {total}"), stored=stored
+            documents, build, lambda done, total: progress.detail(f"decision {done} of {total}"), stored=stored
         )
     console.print(str(verdict), markup=False, highlight=False, style="green" if verdict.identical else "red")
     if not verdict.identical:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _compare(documents: Any, stored: Any, agent: str | None, pairs: list[str], seed: int | None, path: Path) -> None:
-    from agents.registry import build, configure, options
-    from curio_plans.report.counterfactual import draw
-    from curio_plans.study.agent_run import exploration
-    from curio_plans.study.counterfactual import counterfactual
+    with Progress("loading the agent") as progress:
+        from agents.registry import build, configure, options
+        from curio_plans.documents.agent_run import AgentRun
+        from curio_plans.report.counterfactual import draw
+        from curio_plans.study.counterfactual import counterfactual
 
-    start = exploration(documents, stored).start or {}
-    config: Mapping[str, Any] = start["agent"]
-    name = agent if agent is not None else str(config["agent"])
-    kept = {key: value for key, value in config.items() if key in options(name)}
-    chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs)
-    with console.status("asking the other agent") as status:
+        config = AgentRun.read(documents, stored).config
+        name = agent if agent is not None else str(config["agent"])
+        kept = {key: value for key, value in config.items() if key in options(name)}
+        chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs)
+        progress.step("asking the other agent")
         result = counterfactual(
             documents,
             build,
             configure(name, **{**kept, **chosen}),
-            lambda done, total: status.update(f"the other agent: decision {done} of {total}"),
+            lambda done, total: progress.detail(f"the other agent: decision {done} of {total}"),
             stored=stored,
         )
     _show_rows(result.rows())
@@ -235,6 +241,8 @@ def _emit(documents: Any, table: bool, into: Path | None, pace: float | None) ->
         dispatcher.subscribe(callback)
 
     def process(name: str, doc: Mapping[str, Any]) -> None:
+        if streams.lost and into is None:
+            raise typer.Exit(NO_READER)
         dispatcher.process(DocumentNames[name], doc)
 
     if into is None:
@@ -244,43 +252,19 @@ def _emit(documents: Any, table: bool, into: Path | None, pace: float | None) ->
         reemit(documents, process, pace=pace)
         for uid, failure in storage.failures.items():
             raise OSError(f"Tiled in {into} does not take run {uid}: {failure}; try curio recover --data {into}")
-    console.print(f"{sum(name == 'start' for name, _ in documents)} run(s) put into {into}", highlight=False)
+    count = sum(name == "start" for name, _ in documents)
+    console.print(f"{count} run(s) put into {into}", highlight=False, markup=False, soft_wrap=True)
     return None
-
-
-def _instrument(described: Mapping[str, Any], sample: Path | None, **axis: str | None) -> Any:
-    """Make the simulated instrument that a start document describes, as it was when it was new."""
-    from ophyd_devices.registry import make_backend
-
-    known = described.get("sample", {})
-    if known.get("kind") == "recorded":
-        if sample is None:
-            raise ValueError(
-                f"this run was measured on a recorded sample: give its file, --sample …/{known.get('file')}"
-            )
-        options = {key: described[key] for key in ("faults",) if key in described}
-        extent = known["extent_nm"] if known.get("extent_source") == "given" else None
-        return make_backend("recorded", path=sample, extent_nm=extent, **axis, **options)
-    if sample is not None or any(axis.values()):
-        raise ValueError("this run was not measured on a recorded sample; leave out --sample and --axis")
-    if described.get("instrument") != "twin":
-        raise ValueError(
-            f"this run was measured with {described.get('instrument', 'an instrument')!r}, which this command cannot "
-            "make; resume it in the profile: RE(resume(afm, 'UID'))"
-        )
-    names = ("seed", "effects", "imaging", "faults")
-    options = {key: described[key] for key in names if key in described}
-    return make_backend("twin", extent_nm=tuple(known["extent_nm"]), pixels=tuple(known["pixels"]), **options)
 
 
 def _show_rows(rows: list[tuple[str, str]]) -> None:
     table = Table(box=None, show_header=False)
     for label, text in rows:
-        table.add_row(f"[bold]{label}[/]", text)
+        table.add_row(f"[bold]{escape(label)}[/]", escape(text))
     console.print(table, highlight=False)
 
 
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-    console.print(f"figure: {path}", soft_wrap=True)
+    console.print(f"figure: {path}", soft_wrap=True, highlight=False, markup=False)

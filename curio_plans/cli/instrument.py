@@ -5,29 +5,24 @@ from typing import Annotated
 
 import typer
 
-from curio_plans.cli.common import app, connect, console, named_values, tell_errors
+from curio_plans.cli.common import FAILED, connect, named_values
+from curio_plans.cli.output import Progress, console
 
-Backend = Annotated[
-    str, typer.Option(help="The instrument: twin, recorded, epics, … or a path package.module:function.")
-]
+Backend = Annotated[str, typer.Option(help="The instrument: twin, recorded, epics, … or package.module:function.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option(
-        "--option", "-o", help="An option of the backend, name=value; repeat it for more.", metavar="NAME=VALUE"
-    ),
+    typer.Option("--option", "-o", help="An option of the backend; repeatable.", metavar="NAME=VALUE"),
 ]
 STYLES = {"works": "green", "fails": "bold red", "skipped": "yellow"}
 
 
-@app.command()
-@tell_errors
 def ioc(
     backend: Backend = "twin",
     option: Options = None,
-    prefix: Annotated[str, typer.Option(help="In front of each PV's name.")] = "afm:",
+    prefix: Annotated[str, typer.Option(help="First characters of each PV's name.")] = "afm:",
     interface: Annotated[
         list[str] | None,
-        typer.Option(help="Address to listen at; repeat it for more.", show_default="127.0.0.1, this computer only"),
+        typer.Option(help="Address to listen on; repeatable.", show_default="127.0.0.1, this computer only"),
     ] = None,
     port: Annotated[
         int, typer.Option(help="Port of Channel Access.", envvar="EPICS_CA_SERVER_PORT", min=1, max=65535)
@@ -39,38 +34,39 @@ def ioc(
 
         curio ioc -o real_time=true --prefix afm:
 
-    It begins and ends with the tip withdrawn. Clients find it where EPICS_CA_ADDR_LIST says.
+    It begins and ends with the tip withdrawn. Clients look for it at the addresses in EPICS_CA_ADDR_LIST.
     """
-    try:
-        from ophyd_devices.epics.ioc import serve
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error}; install it with pip install 'curio-plans[epics]'") from error
+    with Progress("loading the instrument"):
+        try:
+            from ophyd_devices.epics.ioc import serve
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{error}; install it with pip install 'curio-plans[epics]'") from error
+        instrument = connect(backend, named_values("--option", option))
     os.environ["EPICS_CA_SERVER_PORT"] = str(port)
     interfaces = interface or ["127.0.0.1"]
 
     def ready(bound: int) -> None:
         console.print(f"{prefix} ready on {', '.join(interfaces)}, port {bound}", soft_wrap=True, highlight=False)
 
-    serve(connect(backend, named_values("--option", option)), prefix, interfaces, ready)
+    serve(instrument, prefix, interfaces, ready)
 
 
-@app.command()
-@tell_errors
 def doctor(
     backend: Backend = "twin",
     option: Options = None,
-    contact: Annotated[bool, typer.Option(help="Also touch the surface, after asking.")] = False,
+    contact: Annotated[bool, typer.Option(help="Also touch the surface, after a question.")] = False,
 ) -> None:
-    """Examine a backend step by step, without approaching the surface.
+    """Examine an instrument step by step, without approaching the surface.
 
-    Prints what works, what does not and what to check; exits with 1 if something does not.
+    Prints what works, what does not, and what to check. Exits with 1 if something does not work.
 
         curio doctor --backend epics -o prefix=afm:
     """
-    from ophyd_devices.backend import BackendError
-    from ophyd_devices.doctor import examine
+    with Progress("loading the instrument"):
+        from ophyd_devices.backend import BackendError
+        from ophyd_devices.doctor import examine
 
-    instrument = connect(backend, named_values("--option", option))
+        instrument = connect(backend, named_values("--option", option))
     if contact and not instrument.info.simulated:
         typer.confirm("The tip will approach the surface and touch it. Go on?", abort=True)
     failed = 0
@@ -84,7 +80,7 @@ def doctor(
         _tell("fails", "end", str(error), "look at the tip: it may be on the surface")
     if failed:
         console.print(f"{failed} of the steps failed", style="bold red")
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _tell(verdict: str, step: str, detail: str, advice: str) -> None:

@@ -7,31 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
+METADATA = "Metadata"
 ExperimentFile = Annotated[
     Path | None,
     typer.Option(
-        "--experiment", help="YAML or JSON file with title, sample, tip, operator, proposal … of the experiment."
+        "--experiment",
+        help="YAML or JSON file that describes the experiment: title, sample, tip, operator, proposal …",
+        rich_help_panel=METADATA,
     ),
 ]
 Metadata = Annotated[
     list[str] | None,
     typer.Option(
         "--md",
-        help="A piece of metadata, e.g. experiment.operator=Ada or experiment.sample.name=PTO-7; repeat it for more.",
+        help="One piece of metadata, such as experiment.operator=Ada or experiment.sample.name=PTO-7; repeatable.",
         metavar="NAME=VALUE",
+        rich_help_panel=METADATA,
     ),
 ]
 
 
 def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
-    """Return the metadata that the options `--experiment` and `--md` give; the latter take precedence.
+    """Return the metadata that the options `--experiment` and `--md` give; `--md` takes precedence.
 
     Raises
     ------
     ValueError
-        If a pair is none, or the file is not a description of an experiment.
-    OSError
-        If the file cannot be read.
+        If a pair is none, or the file cannot be read or does not describe an experiment.
     """
     from curio_plans.documents.start import normalise
 
@@ -40,12 +42,12 @@ def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, An
         path, found, text = pair.partition("=")
         *parents, name = path.split(".")
         if not found or not all((*parents, name)):
-            raise ValueError(f"expected --md name=value, or part.name=value, got {pair!r}")
+            raise ValueError(f"expected --md name=value or part.name=value, got {pair!r}; write for example title=PTO")
         place = md
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise ValueError(f"--md {pair}: {parent!r} is {place!r} already and has no parts")  # noqa: TRY004
+                raise ValueError(f"--md {pair}: {parent!r} is {place!r} already and has no parts; drop one of the two")  # noqa: TRY004
         place[name] = value(text)
     return normalise(md)
 
@@ -54,7 +56,7 @@ def value(text: str) -> Any:
     """Return `text` as the JSON value that it is, or else as it is."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return text
 
 
@@ -63,8 +65,14 @@ def _read(path: Path) -> Any:
 
     try:
         block = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected YAML or JSON that describes an experiment: {error}") from error
+    except OSError as error:
+        raise ValueError(f"cannot read --experiment {path}: {error.strerror}; name a YAML or JSON file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: expected YAML or JSON that describes an experiment, got: {error}; mend it"
+        ) from error
     if not isinstance(block, dict):
-        raise ValueError(f"{path}: expected names and values that describe an experiment, got {block!r}")  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004
+            f"{path}: expected names and values that describe an experiment, got {block!r}; write lines like title: PTO"
+        )
     return block

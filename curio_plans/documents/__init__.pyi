@@ -1,3 +1,4 @@
+from .events import DocumentError, Documents, Stored
 from .experiment import Experiment, ExperimentError, check_experiment
 from .history import History
 from .prior_runs import PastError, look_back, recall
@@ -20,13 +21,10 @@ from .streams import (
     REJECTED_IMAGE,
     BeliefMap,
     Decision,
-    DocumentError,
-    Documents,
     DriftEstimate,
     Ending,
     Image,
     Rejected,
-    Stored,
 )
 
 __all__ = [

@@ -2,12 +2,14 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from curio_plans.documents.events import Document, Documents, events
 
-def closing_stop(documents: Sequence[tuple[str, Mapping[str, Any]]], by: str) -> dict[str, Any]:
+
+def closing_stop(documents: Documents, by: str) -> dict[str, Any]:
     """Return an honest stop document for a run whose process ended before it.
 
     Its time is that of the last document: the last sign of life.
@@ -24,15 +26,6 @@ def closing_stop(documents: Sequence[tuple[str, Mapping[str, Any]]], by: str) ->
     }
 
 
-def events_by_stream(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> Counter[str]:
+def events_by_stream(documents: Iterable[Document]) -> Counter[str]:
     """Count the events of each stream; what a pause repeated counts once."""
-    streams: dict[str, str] = {}
-    events: set[tuple[str, int]] = set()
-    for name, doc in documents:
-        if name == "descriptor":
-            streams[doc["uid"]] = doc["name"]
-        elif name == "event":
-            events.add((streams[doc["descriptor"]], doc["seq_num"]))
-        elif name == "event_page":
-            events.update((streams[doc["descriptor"]], number) for number in doc["seq_num"])
-    return Counter(stream for stream, _ in events)
+    return Counter(event.stream for event in events(documents))

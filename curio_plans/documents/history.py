@@ -5,48 +5,60 @@ A live run, a replay and a report all read documents here. That the live agent s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.pool import make_pool
-from agents.protocols import Answer, Context, Estimate, Exclusion, Observation, Past, Pool, Record
+from agents.protocols import Context, Estimate, Exclusion, Observation, Past, Pool, Record
+from curio_plans.documents.events import DocumentError, Events, settings_of
 from curio_plans.documents.start import check_format
 from curio_plans.documents.streams import (
-    ANSWER,
-    ATTEMPT,
-    CANDIDATE,
-    DECISION,
-    DRIFT,
-    ENDING,
-    ESCALATION,
-    EXCLUSION,
-    IMAGE,
-    MAP,
     POINT,
     REFERENCE,
-    REJECTED,
-    REJECTED_IMAGE,
+    STREAMS,
     BeliefMap,
     Decision,
-    DocumentError,
     DriftEstimate,
     Ending,
+    Entry,
     Image,
+    Reference,
     Rejected,
-    read_decision,
-    read_drift,
-    read_ending,
-    read_map,
-    read_observation,
 )
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectroscopy:
+    """What the spectra of a run are.
+
+    Attributes
+    ----------
+    quantity : str
+        What is measured, e.g. ``polarisation``; empty where that is not known yet.
+    unit : str
+        Its unit; empty where it has none or that is not known yet.
+    axis : (K,) float64
+        What the spectra are a function of; without values before the first spectrum.
+    axis_name, axis_unit : str
+        Its name and unit.
+    """
+
+    quantity: str
+    unit: str
+    axis: NDArray[np.float64]
+    axis_name: str
+    axis_unit: str
 
 
 class History:
     """A fold over the documents of one run; itself a document callback ``history(name, doc)``.
 
-    The documents of a run that resumes another come after those of the other, and the two count as one.
+    The documents of a run that resumes another come after those of the other, and the two count as one. What each
+    event means is said by its stream, see :mod:`curio_plans.documents.streams`.
 
     Parameters
     ----------
@@ -57,14 +69,18 @@ class History:
 
     Attributes
     ----------
-    start, stop : dict or None
-        The start and stop documents.
-    images : list of Image
-        In order. The first one makes the pool: candidates are places on the sample.
-    pool : Pool or None
-        The candidates, once an image was taken.
+    stop : mapping or None
+        The stop document.
     records : list of Record
-        What an agent ingests, in order; first the earlier runs that it learns from.
+        What an agent ingests, in order; first the prior runs that it learns from.
+    observations : list of Observation
+        In the order in which they were measured.
+    observation_uids : list of str
+        The uid of the event each came from.
+    outcomes : list of Observation or Exclusion
+        How each decision ended, in the same order; shorter where some have not ended.
+    estimate : Estimate or None
+        What the agent last believed of its error, with a decision or a map; None where it never told.
     time : float
         The latest instrument time in s that an event of this run told.
     spans : list of (first, last)
@@ -72,73 +88,78 @@ class History:
         with a clock that went on, as that of a simulated instrument that was rebuilt, together.
     loops : int
         How many spectra were begun: rejected ones, escalations, and what a pause interrupted included.
-    observations : list of Observation
-        In the order in which they were measured.
-    observation_uids : list of str
-        The uid of the event each came from.
-    decisions : list of Decision
-        In order.
-    outcomes : list of Observation or Exclusion
-        How each decision ended, in the same order; shorter where some have not ended.
-    maps : list of BeliefMap
-        In order.
-    estimate : Estimate or None
-        What the agent last believed of its error, with a decision or a map; None where it never told.
-    rejected : list of Rejected
-        Spectra that no agent saw, in order.
-    drifts : list of DriftEstimate
-        In order.
-    ending : Ending or None
-        Why the run ended before its last point, where a rule has ended it.
-    reference : (N, K) float64 or None
-        The true spectra over the pool, where they are known.
+    points_before_image : int
+        How many decisions had ended when the last image was taken.
+    observations_mapped : int
+        How many observations there were when the last belief map was recorded.
     """
 
     def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = (), past: Sequence[Past] = ()) -> None:
-        self.start: Mapping[str, Any] | None = None
-        self.stop: Mapping[str, Any] | None = None
-        self.images: list[Image] = []
-        self.pool: Pool | None = None
         self.past = tuple(past)
+        self.stop: Mapping[str, Any] | None = None
         self.records: list[Record] = [*past]
         self.observations: list[Observation] = []
         self.observation_uids: list[str] = []
-        self.decisions: list[Decision] = []
-        self.maps: list[BeliefMap] = []
+        self.outcomes: list[Observation | Exclusion] = []
         self.estimate: Estimate | None = None
-        self.rejected: list[Rejected] = []
-        self.drifts: list[DriftEstimate] = []
         self.time = 0.0
         self.spans: list[tuple[float, float]] = []
         self.loops = 0
-        self.ending: Ending | None = None
-        self.reference: NDArray[np.float64] | None = None
-        self.outcomes: list[Observation | Exclusion] = []
+        self.points_before_image = 0
+        self.observations_mapped = 0
+        self._start: Mapping[str, Any] | None = None
+        self._pool: Pool | None = None
+        self._entries: dict[type[Entry], list[Any]] = {}
+        self._events = Events()
         self._clock_went_on = False
         self._ended = [0] * len(self.past)  # for each record, how many decisions had ended with it
-        self._descriptors: dict[str, Mapping[str, Any]] = {}
-        self._seen: set[tuple[str, int]] = set()
         for name, doc in documents:
             self(name, doc)
 
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take the next document; those of other streams and kinds are passed over.
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> list[Entry]:
+        """Take the next document; return what it says. Other streams and kinds are passed over.
 
         Raises
         ------
         FormatError
             If a later version wrote it.
+        DocumentError
+            If the documents are not in order.
         """
         if name == "start":
             check_format(doc)
-            self.start, self.stop = doc, None
+            self._start, self.stop = doc, None
             self._clock_went_on = bool(self.spans) and bool(doc.get("rebuilt"))
         elif name == "stop":
             self.stop = doc
-        elif name == "descriptor":
-            self._descriptors[doc["uid"]] = doc
-        elif name == "event":
-            self._event(doc)
+        entries = []
+        for event in self._events(name, doc):
+            kind = STREAMS.get(event.stream)
+            if kind is not None:
+                entry = kind.read(event)
+                self.of(kind).append(entry)
+                entry.fold(self)
+                entries.append(entry)
+        return entries
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of one stream, in order, e.g. ``history.of(DriftEstimate)``."""
+        return cast("list[E]", self._entries.setdefault(kind, []))
+
+    @property
+    def start(self) -> Mapping[str, Any] | None:
+        """The start document; None before it came."""
+        return self._start
+
+    @property
+    def pool(self) -> Pool | None:
+        """The candidates; None before the first image of a run of an agent."""
+        return self._pool
+
+    @property
+    def images(self) -> list[Image]:
+        """The images. The first one makes the pool: candidates are places on the sample."""
+        return self.of(Image)
 
     @property
     def frame(self) -> NDArray[np.float32] | None:
@@ -146,54 +167,73 @@ class History:
         return self.images[0].frame if self.images else None
 
     @property
-    def configuration(self) -> Mapping[str, Mapping[str, Any]]:
-        """Configuration values by stream, from the last descriptor of each."""
-        return {
-            descriptor["name"]: {
-                key: value for device in descriptor["configuration"].values() for key, value in device["data"].items()
-            }
-            for descriptor in self._descriptors.values()
-        }
+    def decisions(self) -> list[Decision]:
+        """The decisions."""
+        return self.of(Decision)
 
     @property
-    def data_keys(self) -> Mapping[str, Mapping[str, Any]]:
-        """Data keys by stream: units, shapes, dtypes."""
-        return {descriptor["name"]: descriptor["data_keys"] for descriptor in self._descriptors.values()}
+    def maps(self) -> list[BeliefMap]:
+        """What the agent believed over the pool, now and then."""
+        return self.of(BeliefMap)
 
-    def stream(self, event: Mapping[str, Any]) -> str:
-        """Return the name of the stream that `event` belongs to."""
-        descriptor = self._descriptors.get(event["descriptor"])
-        if descriptor is None:
-            raise DocumentError(
-                f"event {event['uid']} comes before its descriptor, or that is missing: the documents are not in "
-                "order; read the run from its journal, or put that in order with curio recover"
-            )
-        return str(descriptor["name"])
+    @property
+    def rejected(self) -> list[Rejected]:
+        """Spectra of candidates that were not good enough."""
+        return [bad for bad in self.of(Rejected) if bad.observation is not None]
 
-    def descriptor(self, stream: str) -> Mapping[str, Any]:
-        """Return the last descriptor of `stream`; empty if it has none."""
-        found: Mapping[str, Any] = {}
-        for descriptor in self._descriptors.values():
-            if descriptor["name"] == stream:
-                found = descriptor
-        return found
+    @property
+    def drifts(self) -> list[DriftEstimate]:
+        """The looks at the drift."""
+        return self.of(DriftEstimate)
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the run ended before its last point, where a rule has ended it."""
+        return self.of(Ending)[-1] if self.of(Ending) else None
+
+    @property
+    def reference(self) -> NDArray[np.float64] | None:
+        """The true spectra (N, K) over the pool, where they are known."""
+        return self.of(Reference)[-1].spectra if self.of(Reference) else None
 
     @property
     def budget(self) -> int:
         """Points of the whole run, from the start document."""
-        return int(self._start()["points"])
+        return int(self._required_start()["points"])
 
     @property
     def microscope(self) -> str:
-        """Name of the microscope, the prefix of its data keys."""
-        return str(self._start()["microscope"])
+        """Name of the microscope, the prefix of its data keys; empty where the run has none."""
+        return self._events.microscope
 
     @property
-    def spectrum_unit(self) -> str:
-        """Unit of the spectra; empty where it is not known yet."""
+    def configuration(self) -> Mapping[str, Mapping[str, Any]]:
+        """Configuration values by stream, from the last descriptor of each."""
+        return {doc["name"]: settings_of(doc) for doc in self._events.descriptors.values()}
+
+    @property
+    def data_keys(self) -> Mapping[str, Mapping[str, Any]]:
+        """Data keys by stream: units, shapes, dtypes."""
+        return {doc["name"]: doc["data_keys"] for doc in self._events.descriptors.values()}
+
+    @property
+    def spectroscopy(self) -> Spectroscopy:
+        """What the spectra are, as far as it is known yet."""
+        spectrometer, settings = f"{self.microscope}_spectrometer", self.configuration.get(POINT, {})
         keys = {**self.data_keys.get(REFERENCE, {}), **self.data_keys.get(POINT, {})}
-        names = (f"{self.microscope}_{part}" for part in ("spectrometer_spectrum", "reference_spectra"))
-        return next((str(keys[name].get("units", "")) for name in names if name in keys), "")
+        spectra = (f"{spectrometer}_spectrum", f"{self.microscope}_reference_spectra")
+        units = (str(keys[key].get("units") or "") for key in spectra if key in keys)
+        axis: Mapping[str, Any] = {}
+        for doc in self._events.descriptors.values():
+            if doc["name"] == POINT:
+                axis = doc["configuration"].get(spectrometer, {}).get("data_keys", {}).get(f"{spectrometer}_axis", {})
+        return Spectroscopy(
+            quantity=str(settings.get(f"{spectrometer}_quantity", "")),
+            unit=next(units, ""),
+            axis=np.asarray(settings.get(f"{spectrometer}_axis", ()), dtype=np.float64),
+            axis_name=str(settings.get(f"{spectrometer}_axis_name", "step")),
+            axis_unit=str(axis.get("units") or ""),
+        )
 
     def context(self, records: int, decisions: int) -> Context:
         """Return what the plan knew when `records` were in and `decisions` had been made."""
@@ -201,88 +241,32 @@ class History:
         pending = tuple(decision.candidate for decision in self.decisions[ended:decisions])
         return Context(budget=self.budget, pending=pending)
 
-    def _start(self) -> Mapping[str, Any]:
-        if self.start is None:
-            raise DocumentError("expected the start document of a run first")
-        return self.start
+    def measured(self, records: int | None = None) -> list[int]:
+        """Return the candidates that were measured, in order; with `records` those among the first so many records."""
+        return [record.index for record in self.records[:records] if isinstance(record, Observation)]
 
-    def _event(self, doc: Mapping[str, Any]) -> None:
-        # After a pause the RunEngine may repeat what followed the last checkpoint; what completed first counts.
-        if (doc["descriptor"], doc["seq_num"]) in self._seen:
-            return
-        self._seen.add((doc["descriptor"], doc["seq_num"]))
-        stream, data = self.stream(doc), doc["data"]
-        if stream == IMAGE:
-            self._image(data)
-        elif stream == REJECTED_IMAGE:
-            self._tell_time(data[f"{self.microscope}_imager_time"])
-        elif stream in (POINT, REJECTED, ESCALATION):
-            # A step of somebody else, or an earlier version, may tell less.
-            self._tell_time(data.get(f"{self.microscope}_spectrometer_time", self.time))
-            self.loops += int(data.get(f"{self.microscope}_spectrometer_starts", 1))
-        if stream == POINT and CANDIDATE in data:
-            observation = read_observation(data, self.microscope, self.configuration[stream])
-            self.observations.append(observation)
-            self.observation_uids.append(doc["uid"])
-            self.outcomes.append(observation)
-            self._append(observation)
-        elif stream == REJECTED and CANDIDATE in data:
-            observation = read_observation(data, self.microscope, self.configuration[stream])
-            self.rejected.append(Rejected(observation, int(data[ATTEMPT]), str(data["rejected_reason"])))
-        elif stream == EXCLUSION:
-            for index in np.flatnonzero(data["exclusion_candidates"]):
-                exclusion = Exclusion(int(index), str(data["exclusion_reason"]))
-                if data["exclusion_decided"]:
-                    self.outcomes.append(exclusion)
-                self._append(exclusion)
-        elif stream == ANSWER:
-            self._append(Answer(str(data["answer_question"]), str(data["answer_text"])))
-        elif stream == DRIFT:
-            self.drifts.append(read_drift(data))
-        elif stream == DECISION:
-            self.decisions.append(read_decision(data, len(self.decisions)))
-            self.estimate = self.decisions[-1].estimate or self.estimate
-        elif stream == MAP:
-            self.maps.append(read_map(data))
-            self.estimate = self.maps[-1].estimate or self.estimate
-        elif stream == ENDING:
-            self.ending = read_ending(data)
-        elif stream == REFERENCE:
-            self.reference = np.asarray(data[f"{self.microscope}_reference_spectra"], dtype=np.float64)
+    def append(self, record: Record) -> None:
+        """Add what an agent ingests next."""
+        self.records.append(record)
+        self._ended.append(len(self.outcomes))
 
-    def _image(self, data: Mapping[str, Any]) -> None:
-        imager = f"{self.microscope}_imager"
-        configuration = self.configuration[IMAGE]
-        x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
-        image = Image(
-            frame=np.asarray(data[f"{imager}_frame"], dtype=np.float32),
-            channels=tuple(str(name) for name in configuration[f"{imager}_channels"]),
-            area=(x_min, x_max, y_min, y_max),
-            time=float(data[f"{imager}_time"]),
-        )
-        self.images.append(image)
-        self._tell_time(image.time)
-        recipe = self._start().get("pool")
-        if recipe is None or self.pool is not None:
-            return
-        unknown = set(recipe["channels"]) - set(image.channels)
-        if unknown:
-            raise DocumentError(f"the pool wants channels {sorted(unknown)}, the image has {list(image.channels)}")
-        self.pool = make_pool(
-            image.frame[[image.channels.index(name) for name in recipe["channels"]]],
-            image.area,
-            window=recipe["window"],
-            stride=recipe["stride"],
-        )
-        self._append(self.pool)
+    def end_decision(self, outcome: Observation | Exclusion) -> None:
+        """Note how the oldest decision that has not ended ended."""
+        self.outcomes.append(outcome)
 
-    def _tell_time(self, told: Any) -> None:
-        time = float(told)
+    def set_pool(self, pool: Pool) -> None:
+        """Take the candidates; an agent ingests them."""
+        self._pool = pool
+        self.append(pool)
+
+    def tell_time(self, time: float) -> None:
+        """Take the instrument time in s of an event."""
         self.time = max(self.time, time)
         first = self.spans.pop()[0] if self._clock_went_on else time
         self.spans.append((first, time))
         self._clock_went_on = True
 
-    def _append(self, record: Record) -> None:
-        self.records.append(record)
-        self._ended.append(len(self.outcomes))
+    def _required_start(self) -> Mapping[str, Any]:
+        if self._start is None:
+            raise DocumentError("expected the start document of a run first")
+        return self._start

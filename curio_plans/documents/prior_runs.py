@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agents.protocols import Agent, Past
+from curio_plans.documents.events import DocumentError, Documents, Stored
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import POINT, DocumentError, Documents, Stored
+from curio_plans.documents.streams import POINT
 
 
 class PastError(DocumentError):

@@ -8,7 +8,7 @@ import event_model
 import numpy as np
 
 from curio_plans.documents.completion import closing_stop
-from curio_plans.documents.streams import DocumentError
+from curio_plans.documents.events import DocumentError
 
 Document = tuple[str, Mapping[str, Any]]
 Callback = Callable[[str, Mapping[str, Any]], Any]

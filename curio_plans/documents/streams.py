@@ -1,46 +1,288 @@
-"""The streams of a run: what one event of each says, and how to read it."""
+"""The streams of a run. Each says here, and only here, what one of its events means and how it is written and read.
+
+To add a stream, add a class: a subclass of :class:`Entry` for what devices record, of :class:`Written` for what the
+plan itself has to say. :class:`~curio_plans.documents.history.History` finds it by the name of its stream, and keeps
+its events under ``history.of(TheClass)``.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Estimate, Observation
+from agents.pool import make_pool
+from agents.protocols import Answer, Estimate, Exclusion, Observation
+from curio_plans.documents.events import DocumentError, Event
+
+if TYPE_CHECKING:
+    from curio_plans.documents.history import History
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
-
-
 REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION, ENDING = (
     "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation", "ending",
 )  # fmt: skip
-"""The streams of a run; those of the second line only where something rare happened."""
+"""Names of the streams; those of the second line exist only where something rare happened."""
 
+STREAMS: "dict[str, type[Entry]]" = {}
+"""The class of each stream by its name."""
 
 CANDIDATE, ATTEMPT = "candidate", "attempt"
-"""Data keys of a point: its pool index, and the how manyth attempt at it this is."""
+"""Data keys of a point: its pool index, and the attempt number, from 1."""
 
 
-Documents = Sequence[tuple[str, Mapping[str, Any]]]
+class Entry(ABC):
+    """What one event of a stream says. A subclass sets `stream`, reads itself, and may change a history.
+
+    Attributes
+    ----------
+    stream : str
+        The name of the stream.
+    """
+
+    stream: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "stream" in cls.__dict__:
+            STREAMS[cls.stream] = cls
+
+    @classmethod
+    @abstractmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event of the stream says."""
+
+    def fold(self, history: "History") -> None:  # noqa: B027  most entries change nothing else
+        """Change what `history` says of the run; it has kept this entry already."""
 
 
-Stored = Callable[[str], Documents]
-"""Takes the uid of a stored run; returns its documents after those of the runs that it resumes itself.
+class Written(Entry):
+    """An event that the plan writes itself.
 
-It raises LookupError if there is no such run.
-"""
+    Attributes
+    ----------
+    source : str
+        Who says it, the first part of each data key's ``source``.
+    shown : tuple of str
+        Data keys worth a column in a live table.
+    """
+
+    source: ClassVar[str] = "plan"
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def values(self) -> dict[str, Any]:
+        """Return numbers, text, booleans and arrays by data key. Keys and types are the same for a whole run."""
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002  for those that say something of spectra
+        """Return units by data key; a number that is missing here has none."""
+        return {}
 
 
-class DocumentError(ValueError):
-    """Documents that are not those of a run an agent can learn from."""
+@dataclass(frozen=True, eq=False)
+class Image(Entry):
+    """One image.
+
+    Attributes
+    ----------
+    frame : (C, ny, nx) float32
+        Row 0 at y_min.
+    channels : tuple of str
+        C names.
+    area : (x_min, x_max, y_min, y_max)
+        In nm, to the outer edges of the pixels.
+    time : float
+        Instrument time at its end in s.
+    """
+
+    stream = IMAGE
+    frame: NDArray[np.float32]
+    channels: tuple[str, ...]
+    area: tuple[float, float, float, float]
+    time: float
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the image in an event."""
+        x_min, x_max, y_min, y_max = (float(edge) for edge in event.setting("imager_area"))
+        return cls(
+            frame=np.asarray(event.value("imager_frame"), dtype=np.float32),
+            channels=tuple(str(name) for name in event.setting("imager_channels")),
+            area=(x_min, x_max, y_min, y_max),
+            time=float(event.value("imager_time")),
+        )
+
+    def fold(self, history: "History") -> None:
+        """Make the pool of the first image."""
+        history.tell_time(self.time)
+        history.points_before_image = len(history.outcomes)
+        recipe = (history.start or {}).get("pool")
+        if recipe is None or history.pool is not None:
+            return
+        unknown = set(recipe["channels"]) - set(self.channels)
+        if unknown:
+            raise DocumentError(f"the pool needs the channels {sorted(unknown)}, the image has {list(self.channels)}")
+        frame = self.frame[[self.channels.index(name) for name in recipe["channels"]]]
+        history.set_pool(make_pool(frame, self.area, window=recipe["window"], stride=recipe["stride"]))
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One decision as the ``agent`` stream keeps it.
+class RejectedImage(Entry):
+    """An image with missing pixels.
+
+    Attributes
+    ----------
+    time : float
+        Instrument time at its end in s.
+    reason : str
+        What is wrong with it.
+    """
+
+    stream = REJECTED_IMAGE
+    time: float
+    reason: str
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event says."""
+        return cls(float(event.value("imager_time")), str(event.data["rejected_image_reason"]))
+
+    def fold(self, history: "History") -> None:
+        """Count its time."""
+        history.tell_time(self.time)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The candidate that a spectrum belongs to, and its place; recorded with each spectrum.
+
+    Attributes
+    ----------
+    candidate : int
+        The pool index.
+    target : (x, y)
+        Its place in the first image in nm.
+    drift : (x, y)
+        The drift since then in nm; the scanner is sent to target + drift.
+    """
+
+    name: ClassVar[str] = "target"
+    candidate: int
+    target: tuple[float, float]
+    drift: tuple[float, float] = (0.0, 0.0)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        (x, y), (dx, dy) = self.target, self.drift
+        return {CANDIDATE: self.candidate, "target_x": x, "target_y": y, "drift_x": dx, "drift_y": dy}
+
+    units: ClassVar[Mapping[str, str]] = dict.fromkeys(("target_x", "target_y", "drift_x", "drift_y"), "nm")
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum(Entry):
+    """A measured spectrum, good or bad.
+
+    Attributes
+    ----------
+    uid : str
+        Of the event.
+    observation : Observation or None
+        What an agent can learn from it; None where no candidate of a pool was measured. Both places in it are as the
+        first image shows them: the drift since then is subtracted from what was read back from the scanner.
+    attempt : int
+        Attempt number, from 1.
+    time : float or None
+        Instrument time in s; None where the event does not say.
+    starts : int
+        How many spectra were begun for it: a pause may have interrupted some.
+    drift : (x, y)
+        The correction in nm with which the scanner was sent there.
+    """
+
+    uid: str
+    observation: Observation | None
+    attempt: int
+    time: float | None
+    starts: int
+    drift: tuple[float, float]
+
+    @property
+    def candidate(self) -> int | None:
+        """The pool index; None where no candidate of a pool was measured."""
+        return None if self.observation is None else self.observation.index
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the spectrum in an event."""
+        return cls(**cls._parts(event))
+
+    @classmethod
+    def _parts(cls, event: Event) -> dict[str, Any]:
+        time = event.value("spectrometer_time")
+        return {
+            "uid": str(event.doc["uid"]),
+            "observation": read_observation(event) if CANDIDATE in event.data else None,
+            "attempt": int(event.data.get(ATTEMPT, 1)),
+            "time": None if time is None else float(time),
+            "starts": int(event.value("spectrometer_starts", 1)),
+            "drift": (float(event.data.get("drift_x", 0.0)), float(event.data.get("drift_y", 0.0))),
+        }
+
+    def fold(self, history: "History") -> None:
+        """Count it and its time."""
+        history.tell_time(history.time if self.time is None else self.time)
+        history.loops += self.starts
+
+
+@dataclass(frozen=True, eq=False)
+class Point(Spectrum):
+    """A good spectrum: an agent learns from it."""
+
+    stream = POINT
+
+    def fold(self, history: "History") -> None:
+        """Tell the agent."""
+        super().fold(history)
+        if self.observation is not None:
+            history.observations.append(self.observation)
+            history.observation_uids.append(self.uid)
+            history.end_decision(self.observation)
+            history.append(self.observation)
+
+
+@dataclass(frozen=True, eq=False)
+class Rejected(Spectrum):
+    """A spectrum that was not good enough; no agent sees it.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong with it.
+    """
+
+    stream = REJECTED
+    reason: str
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the spectrum in an event, and what is wrong with it."""
+        return cls(**cls._parts(event), reason=str(event.data["rejected_reason"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Escalated(Spectrum):
+    """A more advanced spectrum where the error stayed high."""
+
+    stream = ESCALATION
+
+
+@dataclass(frozen=True)
+class Decision(Written):
+    """One decision.
 
     Attributes
     ----------
@@ -57,7 +299,7 @@ class Decision:
     parts : mapping of str to float
         The score's ingredients.
     records : int
-        How many records the agent had ingested: earlier runs, the pool, observations, exclusions and answers.
+        How many records the agent had ingested: prior runs, the pool, observations, exclusions and answers.
     observations : int
         How many of them were observations.
     last_observation : str
@@ -71,8 +313,14 @@ class Decision:
         known; else NaN.
     estimate : Estimate or None
         What the agent believed of its error; None where it cannot tell, or could not yet.
+    expected_error, median_error : float or None
+        The error that the agent expected at the candidate, and its median over the pool; only in runs that escalate,
+        NaN where the agent predicts no error.
     """
 
+    stream = DECISION
+    source = "agent"
+    shown = ("agent_score",)
     number: int
     candidate: int
     position: tuple[float, float]
@@ -87,11 +335,64 @@ class Decision:
     map_mse: float
     unmeasured_mse: float
     estimate: Estimate | None
+    expected_error: float | None = None
+    median_error: float | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        x, y = self.position
+        expected = {} if self.expected_error is None else {"expected_error": self.expected_error}
+        median = {} if self.median_error is None else {"median_error": self.median_error}
+        return _prefix(
+            DECISION,
+            {
+                "candidate": self.candidate, "x": x, "y": y, "phase": self.phase, "score": self.score,
+                **_prefix("part", self.parts),
+                "records": self.records, "observations": self.observations, "last_observation": self.last_observation,
+                "think_time": self.think_time,
+                **_prefix("loss", self.losses),
+                "map_mse": self.map_mse, "unmeasured_mse": self.unmeasured_mse,
+                **write_estimate(self.estimate), **expected, **median,
+            },
+        )  # fmt: skip
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:
+        """Return the units by data key."""
+        squared = squared_unit(spectrum_unit)
+        units = {"x": "nm", "y": "nm", "think_time": "s", "map_mse": squared, "unmeasured_mse": squared}
+        return _prefix(DECISION, units)
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the decision in an event."""
+        value = _unprefix(DECISION, event.data)
+        return cls(
+            number=event.number,
+            candidate=int(value["candidate"]),
+            position=(float(value["x"]), float(value["y"])),
+            phase=str(value["phase"]),
+            score=float(value["score"]),
+            parts={name: float(number) for name, number in _unprefix("part", value).items()},
+            records=int(value["records"]),
+            observations=int(value["observations"]),
+            last_observation=str(value["last_observation"]),
+            think_time=float(value["think_time"]),
+            losses={name: float(number) for name, number in _unprefix("loss", value).items()},
+            map_mse=float(value["map_mse"]),
+            unmeasured_mse=float(value["unmeasured_mse"]),
+            estimate=read_estimate(value),
+            expected_error=value.get("expected_error"),
+            median_error=value.get("median_error"),
+        )
+
+    def fold(self, history: "History") -> None:
+        """Take over the estimate."""
+        history.estimate = self.estimate or history.estimate
 
 
 @dataclass(frozen=True, eq=False)
-class BeliefMap:
-    """What the agent believed at some moment: one event of the ``agent_map`` stream.
+class BeliefMap(Written):
+    """What the agent believed at some moment.
 
     Attributes
     ----------
@@ -103,63 +404,184 @@ class BeliefMap:
         Predicted spectra, for an agent with a model.
     estimate : Estimate or None
         What the agent believed of its error; None where it cannot tell, or could not yet.
+    mse, unmeasured_mse : float
+        As in :class:`Decision`.
     """
 
+    stream = MAP
+    source = "agent"
     observations: int
     maps: Mapping[str, NDArray[np.float32]]
     prediction: NDArray[np.float32] | None
     estimate: Estimate | None
+    mse: float = math.nan
+    unmeasured_mse: float = math.nan
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        maps = {name: np.asarray(values, np.float32) for name, values in self.maps.items()}
+        prediction = {} if self.prediction is None else {"prediction": np.asarray(self.prediction, np.float32)}
+        return _prefix(
+            MAP,
+            {
+                "observations": self.observations, **_prefix("of", maps), **prediction,
+                "mse": self.mse, "unmeasured_mse": self.unmeasured_mse, **write_estimate(self.estimate),
+            },
+        )  # fmt: skip
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:
+        """Return the units by data key."""
+        squared = squared_unit(spectrum_unit)
+        return _prefix(MAP, {"prediction": spectrum_unit, "mse": squared, "unmeasured_mse": squared})
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the maps in an event."""
+        value = _unprefix(MAP, event.data)
+        prediction = value.get("prediction")
+        return cls(
+            observations=int(value["observations"]),
+            maps={name: np.asarray(array, np.float32) for name, array in _unprefix("of", value).items()},
+            prediction=None if prediction is None else np.asarray(prediction, np.float32),
+            estimate=read_estimate(value),
+            mse=float(value["mse"]),
+            unmeasured_mse=float(value["unmeasured_mse"]),
+        )
+
+    def fold(self, history: "History") -> None:
+        """Take over the estimate."""
+        history.observations_mapped = len(history.observations)
+        history.estimate = self.estimate or history.estimate
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
-    """One image: an event of the ``image`` stream.
+class Reference(Entry):
+    """The true spectra over the pool, where they are known: `spectra` (N, K) float64."""
+
+    stream = REFERENCE
+    spectra: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the spectra in an event."""
+        return cls(np.asarray(event.value("reference_spectra"), dtype=np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Exclusions(Written):
+    """Candidates that are not usable.
 
     Attributes
     ----------
-    frame : (C, ny, nx) float32
-        Row 0 at y_min.
-    channels : tuple of str
-        C names.
-    area : (x_min, x_max, y_min, y_max)
-        In nm, to the outer edges of the pixels.
-    time : float
-        Instrument time at its end in s.
+    candidates : (N,) bool
+        Which of the pool.
+    reason : str
+        Why.
+    decided : bool
+        Whether the agent had decided for the candidate, whose decision ends with this.
     """
 
-    frame: NDArray[np.float32]
-    channels: tuple[str, ...]
-    area: tuple[float, float, float, float]
-    time: float
-
-
-@dataclass(frozen=True, eq=False)
-class Rejected:
-    """A spectrum that was not good enough: an event of the ``rejected`` stream."""
-
-    observation: Observation
-    attempt: int
+    stream = EXCLUSION
+    candidates: NDArray[np.bool_]
     reason: str
+    decided: bool
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        return _prefix(EXCLUSION, _fields(self))
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event says."""
+        value = _unprefix(EXCLUSION, event.data)
+        return cls(np.asarray(value["candidates"], bool), str(value["reason"]), bool(value["decided"]))
+
+    def fold(self, history: "History") -> None:
+        """Tell the agent, one candidate after the other."""
+        for index in np.flatnonzero(self.candidates):
+            exclusion = Exclusion(int(index), self.reason)
+            if self.decided:
+                history.end_decision(exclusion)
+            history.append(exclusion)
 
 
 @dataclass(frozen=True)
-class DriftEstimate:
-    """One look at the drift: an event of the ``drift`` stream; `shift` (x, y) in nm since the first image."""
+class Answered(Written):
+    """What a human answered to an agent's question."""
 
+    stream = ANSWER
+    question: str
+    text: str
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        return _prefix(ANSWER, _fields(self))
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event says."""
+        value = _unprefix(ANSWER, event.data)
+        return cls(str(value["question"]), str(value["text"]))
+
+    def fold(self, history: "History") -> None:
+        """Tell the agent."""
+        history.append(Answer(self.question, self.text))
+
+
+@dataclass(frozen=True)
+class DriftEstimate(Written):
+    """One look at the drift.
+
+    Attributes
+    ----------
+    time : float
+        Instrument time of the image in s.
+    shift : (x, y)
+        In nm since the first image.
+    confidence : float
+        Correlation of the two images, −1…1.
+    accepted : bool
+        Whether the correction follows it.
+    """
+
+    stream = DRIFT
+    shown = ("drift_measured_x", "drift_measured_y", "drift_confidence")
     time: float
     shift: tuple[float, float]
     confidence: float
     accepted: bool
 
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        x, y = self.shift
+        return _prefix(
+            DRIFT,
+            {
+                "measured_x": x, "measured_y": y, "confidence": self.confidence, "accepted": self.accepted,
+                "time": self.time,
+            },
+        )  # fmt: skip
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the units by data key."""
+        return _prefix(DRIFT, {"measured_x": "nm", "measured_y": "nm", "time": "s"})
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the estimate in an event."""
+        value = _unprefix(DRIFT, event.data)
+        shift = (float(value["measured_x"]), float(value["measured_y"]))
+        return cls(float(value["time"]), shift, float(value["confidence"]), bool(value["accepted"]))
+
 
 @dataclass(frozen=True)
-class Ending:
-    """Why a run ended before its last point: an event of the ``ending`` stream.
+class Ending(Written):
+    """Why a run ended before its last point.
 
     Attributes
     ----------
     rule : str
-        ``"error"``, ``"gain"``, ``"minutes"`` or ``"loops"``; see :class:`curio_plans.rules.stopping.StoppingRule`.
+        ``"error"``, ``"gain"``, ``"minutes"`` or ``"loops"``; see :class:`curio_plans.rules.StoppingRule`.
     reason : str
         The same for people, limit and value included.
     value : float
@@ -168,96 +590,85 @@ class Ending:
         How many records that rests on.
     """
 
+    stream = ENDING
     rule: str
     reason: str
     value: float
     records: int
 
+    def values(self) -> dict[str, Any]:
+        """Return the values by data key."""
+        return _prefix(ENDING, _fields(self))
 
-def read_observation(
-    data: Mapping[str, Any], microscope: str, configuration: Mapping[str, Any] = MappingProxyType({})
-) -> Observation:
-    """Return the observation in data and configuration of one event of the ``primary`` or ``rejected`` stream.
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the units by data key."""
+        return {f"{ENDING}_value": "min"} if self.rule == "minutes" else {}
 
-    Both its places are where the first image shows them: what was read back from the scanner, less the drift since.
-    """
-    scanner = f"{microscope}_scanner"
-    bias = configuration.get(f"{microscope}_spectrometer_axis")
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return the ending in an event."""
+        value = _unprefix(ENDING, event.data)
+        return cls(str(value["rule"]), str(value["reason"]), float(value["value"]), int(value["records"]))
+
+
+NOT_YET = Estimate(error=math.nan, low=math.nan, high=math.nan, noise=math.nan, gain=math.nan, checks=0)
+"""Written where an agent that estimates its error cannot tell yet; read as None."""
+
+
+def write_estimate(estimate: Estimate | None) -> dict[str, float | int]:
+    """Return an estimate by data key; nothing for an agent that never makes one."""
+    if estimate is None:
+        return {}
+    return {
+        "error": float(estimate.error),
+        "error_low": float(estimate.low),
+        "error_high": float(estimate.high),
+        "noise": float(estimate.noise),
+        "gain": float(estimate.gain),
+        "checks": int(estimate.checks),
+    }
+
+
+def read_estimate(value: Mapping[str, Any]) -> Estimate | None:
+    """Return the estimate among values by data key; None if there is none, or none yet."""
+    if math.isnan(value.get("error", math.nan)):
+        return None
+    return Estimate(
+        error=float(value["error"]),
+        low=float(value["error_low"]),
+        high=float(value["error_high"]),
+        noise=float(value["noise"]),
+        gain=float(value["gain"]),
+        checks=int(value["checks"]),
+    )
+
+
+def read_observation(event: Event) -> Observation:
+    """Return what an agent can learn from an event with a spectrum of a candidate."""
+    data, axis = event.data, event.setting("spectrometer_axis")
     return Observation(
         index=int(data[CANDIDATE]),
         requested=np.array([data["target_x"], data["target_y"]], dtype=np.float64),
-        position=np.array([data[f"{scanner}_{axis}"] - data[f"drift_{axis}"] for axis in "xy"], dtype=np.float64),
-        spectrum=np.asarray(data[f"{microscope}_spectrometer_spectrum"], dtype=np.float64),
-        time=float(data[f"{microscope}_spectrometer_time"]),
-        axis=None if bias is None else np.asarray(bias, dtype=np.float64),
+        position=np.array([event.value(f"scanner_{name}") - data[f"drift_{name}"] for name in "xy"], dtype=np.float64),
+        spectrum=np.asarray(event.value("spectrometer_spectrum"), dtype=np.float64),
+        time=float(event.value("spectrometer_time")),
+        axis=None if axis is None else np.asarray(axis, dtype=np.float64),
     )
 
 
-def read_decision(data: Mapping[str, Any], number: int) -> Decision:
-    """Return the decision in the data of one event of the ``agent`` stream."""
-    return Decision(
-        number=number,
-        candidate=int(data["agent_candidate"]),
-        position=(float(data["agent_x"]), float(data["agent_y"])),
-        phase=str(data["agent_phase"]),
-        score=float(data["agent_score"]),
-        parts=_prefixed(data, "agent_part_"),
-        records=int(data["agent_records"]),
-        observations=int(data["agent_observations"]),
-        last_observation=str(data["agent_last_observation"]),
-        think_time=float(data["agent_think_time"]),
-        losses=_prefixed(data, "agent_loss_"),
-        map_mse=float(data["agent_map_mse"]),
-        unmeasured_mse=float(data["agent_unmeasured_mse"]),
-        estimate=read_estimate(data, DECISION),
-    )
+def squared_unit(unit: str) -> str:
+    """Return the unit of a mean squared error of spectra with this unit."""
+    return f"({unit})²" if unit else ""
 
 
-def read_estimate(data: Mapping[str, Any], stream: str) -> Estimate | None:
-    """Return what the data of one event of the stream ``agent`` or ``agent_map`` say of the agent's error, or None."""
-    if math.isnan(data.get(f"{stream}_error", math.nan)):
-        return None
-    return Estimate(
-        error=float(data[f"{stream}_error"]),
-        low=float(data[f"{stream}_error_low"]),
-        high=float(data[f"{stream}_error_high"]),
-        noise=float(data[f"{stream}_noise"]),
-        gain=float(data[f"{stream}_gain"]),
-        checks=int(data[f"{stream}_checks"]),
-    )
+def _fields(entry: Any) -> dict[str, Any]:
+    return {field.name: getattr(entry, field.name) for field in fields(entry)}
 
 
-def read_ending(data: Mapping[str, Any]) -> Ending:
-    """Return what is in the data of one event of the ``ending`` stream."""
-    return Ending(
-        rule=str(data["ending_rule"]),
-        reason=str(data["ending_reason"]),
-        value=float(data["ending_value"]),
-        records=int(data["ending_records"]),
-    )
+def _prefix(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
-def read_map(data: Mapping[str, Any]) -> BeliefMap:
-    """Return what is in the data of one event of the ``agent_map`` stream."""
-    maps = {key.removeprefix("agent_map_of_"): value for key, value in data.items() if key.startswith("agent_map_of_")}
-    prediction = data.get("agent_map_prediction")
-    return BeliefMap(
-        observations=int(data["agent_map_observations"]),
-        maps={key: np.asarray(value, dtype=np.float32) for key, value in maps.items()},
-        prediction=None if prediction is None else np.asarray(prediction, dtype=np.float32),
-        estimate=read_estimate(data, MAP),
-    )
-
-
-def read_drift(data: Mapping[str, Any]) -> DriftEstimate:
-    """Return what is in the data of one event of the ``drift`` stream."""
-    return DriftEstimate(
-        time=float(data["drift_time"]),
-        shift=(float(data["drift_measured_x"]), float(data["drift_measured_y"])),
-        confidence=float(data["drift_confidence"]),
-        accepted=bool(data["drift_accepted"]),
-    )
-
-
-def _prefixed(data: Mapping[str, Any], prefix: str) -> dict[str, float]:
-    return {key.removeprefix(prefix): float(value) for key, value in data.items() if key.startswith(prefix)}
+def _unprefix(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    start = f"{prefix}_"
+    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}

@@ -10,6 +10,7 @@ import event_model
 import numpy as np
 from numpy.typing import NDArray
 
+from curio_plans.documents.events import Events
 from curio_plans.documents.history import History
 from curio_plans.documents.start import check_format
 from curio_plans.documents.streams import IMAGE, POINT
@@ -90,8 +91,8 @@ class Run:
         self.stop: Mapping[str, Any] = {}
         self.descriptors: list[Mapping[str, Any]] = []
         self._documents = documents
-        events: dict[str, dict[tuple[str, int], Mapping[str, Any]]] = {}
-        streams: dict[str, str] = {}
+        reader = Events()
+        events: dict[str, list[Mapping[str, Any]]] = {}
         for name, doc in documents:
             if name == "start":
                 check_format(doc)
@@ -100,17 +101,13 @@ class Run:
                 self.stop = doc
             elif name == "descriptor":
                 self.descriptors.append(doc)
-                streams[doc["uid"]] = doc["name"]
-                events.setdefault(doc["name"], {})
-            elif name in ("event", "event_page"):
-                for event in (doc,) if name == "event" else event_model.unpack_event_page(doc):
-                    # After a pause the RunEngine may repeat an event; what completed first counts.
-                    place = (str(self.start["uid"]), int(event["seq_num"]))
-                    events[streams[event["descriptor"]]].setdefault(place, event)
-            else:
+                events.setdefault(doc["name"], [])
+            elif name not in ("event", "event_page"):
                 raise ExportError(f"this run has data in other files (a {name} document); only its own can be exported")
+            for event in reader(name, doc):
+                events[event.stream].append(event.doc)
         self.streams = {
-            name: Stream(name, [doc for doc in self.descriptors if doc["name"] == name], list(found.values()))
+            name: Stream(name, [doc for doc in self.descriptors if doc["name"] == name], found)
             for name, found in events.items()
         }
 

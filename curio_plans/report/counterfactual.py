@@ -29,9 +29,8 @@ def draw(result: Counterfactual) -> Figure:
 
 def _draw_courses(axes: Axes, result: Counterfactual) -> None:
     pool = result.history.pool
-    assert pool is not None  # noqa: S101  else exploration() raises
     shown = pool.patches[:, 0, pool.patches.shape[2] // 2, pool.patches.shape[3] // 2]
-    draw_map(axes, result.history, shown.astype(np.float64), "image")
+    draw_map(axes, result.history.pool, shown.astype(np.float64), "image")
     axes.images[0].set_cmap("gray")
     for course, marker, colour in ((result.stored, "o", "#38bdf8"), (result.other, "x", ACCENT)):
         places = pool.positions[course.candidates]

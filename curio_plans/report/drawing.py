@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from agents.protocols import Pool
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import IMAGE, POINT
 
 Array = NDArray[np.floating[Any]]
 
@@ -21,20 +21,16 @@ ERRORS = ("predicted_error", "error_low", "error_high", "reducible_error")
 
 
 def draw_frame(axes: Axes, history: History) -> None:
-    """Draw the run's image, its polarisation if it has one."""
-    assert history.frame is not None  # noqa: S101  nothing is drawn of a run without an image
-    configuration, imager = history.configuration[IMAGE], f"{history.microscope}_imager"
-    names = list(configuration[f"{imager}_channels"])
-    shown = names.index("polarisation") if "polarisation" in names else 0
-    x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
-    axes.imshow(history.frame[shown], origin="lower", extent=(x_min, x_max, y_min, y_max), cmap="gray")
-    axes.set(title=f"{names[shown]}, {len(history.observations)} points", xlabel="x / nm", ylabel="y / nm")
+    """Draw the first image of a run that has one, its polarisation if there is one."""
+    image = history.images[0]
+    shown = image.channels.index("polarisation") if "polarisation" in image.channels else 0
+    axes.imshow(image.frame[shown], origin="lower", extent=image.area, cmap="gray")
+    axes.set(title=f"{image.channels[shown]}, {len(history.observations)} points", xlabel="x / nm", ylabel="y / nm")
 
 
-def draw_map(axes: Axes, history: History, values: Array, label: str, **style: Any) -> None:
+def draw_map(axes: Axes, pool: Pool, values: Array, label: str, **style: Any) -> None:
     """Draw `values` (N,) over the pool as a picture with a colour bar; `style` goes to ``imshow``."""
-    assert history.pool is not None  # noqa: S101  there are maps only over a pool
-    grid, positions = history.pool.grid, history.pool.positions
+    grid, positions = pool.grid, pool.positions
     half = [np.ptp(positions[:, axis]) / max(grid[1 - axis] - 1, 1) / 2 for axis in (0, 1)]
     low, high = positions.min(axis=0) - half, positions.max(axis=0) + half
     shown = axes.imshow(
@@ -63,14 +59,10 @@ def leave_blank(axes: Axes, reason: str) -> None:
 
 def spectrum_unit(history: History) -> str:
     """Return the unit of the spectra as axes show it."""
-    return history.spectrum_unit or "a.u."
+    return history.spectroscopy.unit or "a.u."
 
 
 def spectral_axis(history: History) -> tuple[NDArray[np.float64], str]:
     """Return the values (K,) of the spectral axis and its label with unit; no values before the first spectrum."""
-    spectrometer = f"{history.microscope}_spectrometer"
-    configuration = history.configuration.get(POINT, {})
-    keys = history.descriptor(POINT).get("configuration", {}).get(spectrometer, {}).get("data_keys", {})
-    unit = str(keys.get(f"{spectrometer}_axis", {}).get("units") or "")
-    values = np.asarray(configuration.get(f"{spectrometer}_axis", ()), dtype=np.float64)
-    return values, f"{configuration.get(f'{spectrometer}_axis_name', 'step')}{f' / {unit}' if unit else ''}"
+    spectra = history.spectroscopy
+    return spectra.axis, f"{spectra.axis_name}{f' / {spectra.axis_unit}' if spectra.axis_unit else ''}"

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agents.protocols import Observation
-from curio_plans.documents.streams import POINT
 from curio_plans.report.drawing import ACCENT, QUIET, draw_map, leave_blank, spectral_axis, spectrum_unit
 from curio_plans.study.explain import SCORE, Explanation
 
@@ -21,8 +20,8 @@ def draw(explanation: Explanation) -> Figure:
     if not names:
         leave_blank(axes[1], "no map of the score's parts was recorded by then")
     _draw_spectrum(axes[-1], explanation)
-    start, decision = explanation.history.start, explanation.decision
-    agent, uid = ("", "") if start is None else (start["agent"].get("agent", ""), start["uid"][:8])
+    run, decision = explanation.history, explanation.decision
+    agent, uid = run.config.get("agent", ""), run.uid[:8]
     drawing.suptitle(f"decision {decision.number + 1} of run {uid}: {agent}, {decision.phase}", fontsize=11)
     return drawing
 
@@ -30,13 +29,12 @@ def draw(explanation: Explanation) -> Figure:
 def _draw_place(axes: Axes, explanation: Explanation) -> None:
     history, decision, belief = explanation.history, explanation.decision, explanation.belief
     pool = history.pool
-    assert pool is not None  # noqa: S101  else exploration() raises
     if belief is not None and SCORE in belief.maps:
-        draw_map(axes, history, belief.maps[SCORE].astype(np.float64), "score")
+        draw_map(axes, history.pool, belief.maps[SCORE].astype(np.float64), "score")
         axes.set_title(f"score after {belief.observations} observations")
     else:
         shown = pool.patches[:, 0, pool.patches.shape[2] // 2, pool.patches.shape[3] // 2]
-        draw_map(axes, history, shown.astype(np.float64), "image")
+        draw_map(axes, history.pool, shown.astype(np.float64), "image")
         axes.set_title("image (there is no map of the score)")
     measured = pool.positions[explanation.measured]
     axes.plot(measured[:, 0], measured[:, 1], "o", ms=4, mfc="white", mec="black", mew=0.6, label="known then")
@@ -63,9 +61,8 @@ def _draw_spectrum(axes: Axes, explanation: Explanation) -> None:
         leave_blank(axes, "not measured" if outcome is None else f"excluded: {outcome.reason}")
         return
     axis, label = spectral_axis(history)
-    quantity = history.configuration[POINT][f"{history.microscope}_spectrometer_quantity"]
     axes.set_xlabel(label)
-    axes.set_ylabel(f"{quantity} / {spectrum_unit(history)}")
+    axes.set_ylabel(f"{history.spectroscopy.quantity} / {spectrum_unit(history)}")
     axes.plot(axis, outcome.spectrum, ".-", color=QUIET, lw=0.8, ms=3, label="measured")
     if belief is not None and belief.prediction is not None:
         label = f"predicted after {belief.observations} observations"

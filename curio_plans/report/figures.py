@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from curio_plans import study as analysis
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.report.drawing import (
     ACCENT,
     FLOOR_COLOURS,
@@ -28,7 +28,7 @@ CLASSES = ("#2563eb", "#f59e0b", "#15803d", "#be185d", "#6d28d9", "#0891b2", "#7
 """Colours of up to eight clusters."""
 
 
-def latent(history: History, data: xarray.Dataset) -> Figure:
+def latent(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.latent.latent_clusters`: latent space, classes on the sample, their patches."""
     classes = data.sizes["cluster"]
     colours = [CLASSES[number % len(CLASSES)] for number in range(classes)]
@@ -47,7 +47,7 @@ def latent(history: History, data: xarray.Dataset) -> Figure:
     space.set(title=f"latent space of {data.attrs['agent']}", xlabel="latent 1", ylabel="latent 2")
     space.legend(fontsize=7, title="class: candidates", title_fontsize=7)
     style = {"cmap": ListedColormap(colours), "vmin": -0.5, "vmax": classes - 0.5}
-    draw_map(sample, history, data["cluster"].to_numpy().astype(float), "class", **style)
+    draw_map(sample, history.pool, data["cluster"].to_numpy().astype(float), "class", **style)
     sample.figure.axes[-1].set_yticks(range(classes), [str(number + 1) for number in range(classes)])
     sample.set(title="classes on the sample", xlabel="x / nm", ylabel="y / nm")
     axis, label = spectral_axis(history)
@@ -59,7 +59,7 @@ def latent(history: History, data: xarray.Dataset) -> Figure:
     return drawing
 
 
-def acquisitions(history: History, data: xarray.Dataset) -> Figure:
+def acquisitions(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.points.acquisitions`: where points fell, errors there, distances."""
     drawing = Figure(figsize=(14, 4), layout="constrained")
     where, errors, distances = drawing.subplots(1, 3)
@@ -83,7 +83,7 @@ def acquisitions(history: History, data: xarray.Dataset) -> Figure:
     return drawing
 
 
-def errors(history: History, data: xarray.Dataset) -> Figure:
+def errors(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.errors.error_curve`: learning curve where unmeasured and over the pool, floors."""
     drawing = Figure(figsize=(9.5, 4), layout="constrained")
     unmeasured, pool = drawing.subplots(1, 2)
@@ -106,7 +106,7 @@ def errors(history: History, data: xarray.Dataset) -> Figure:
     return drawing
 
 
-def maps(history: History, data: xarray.Dataset) -> Figure:
+def maps(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.errors.belief_maps`: each map, and the expected against the true error."""
     names = [name for name in ("predicted_error", "error", "exploration", "score") if name in data]
     names += [str(name) for name in data if name not in (*names, "measured")]
@@ -118,7 +118,7 @@ def maps(history: History, data: xarray.Dataset) -> Figure:
     drawn = {name: data[name].to_numpy().ravel() for name in names}
     for axes, name in zip(panels, names, strict=False):
         values, unit = belief(history, drawn, name)
-        draw_map(axes, history, values, f"rms / {spectrum_unit(history)}" if name == "error" else unit)
+        draw_map(axes, history.pool, values, f"rms / {spectrum_unit(history)}" if name == "error" else unit)
         axes.plot(x[measured], y[measured], ".", color="white", ms=1.5)
         axes.set(title=_MAP_TITLES.get(name, name), xlabel="x / nm")
     if compare:
@@ -132,7 +132,7 @@ def maps(history: History, data: xarray.Dataset) -> Figure:
     return drawing
 
 
-def patch_sizes(history: History, data: xarray.Dataset) -> Figure:
+def patch_sizes(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.patches.patch_sizes`: validation error against the side of the patch."""
     drawing = Figure(figsize=(5, 4), layout="constrained")
     axes = drawing.subplots()
@@ -149,7 +149,7 @@ def patch_sizes(history: History, data: xarray.Dataset) -> Figure:
     return drawing
 
 
-FIGURES: Mapping[str, Callable[[History, Build], Figure]] = {
+FIGURES: Mapping[str, Callable[[AgentRun, Build], Figure]] = {
     "latent": lambda history, build: latent(history, analysis.latent_clusters(history, build)),
     "acquisitions": lambda history, _: acquisitions(history, analysis.acquisitions(history)),
     "errors": lambda history, _: errors(history, analysis.error_curve(history, evaluate(history))),
@@ -163,13 +163,13 @@ SLOW = ("patch-sizes",)
 
 
 def write_figures(
-    history: History, build: Build, directory: Path, only: Iterable[str] = ()
+    history: AgentRun, build: Build, directory: Path, only: Iterable[str] = ()
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Draw the figures of a run as PNG files into `directory`.
 
     Parameters
     ----------
-    history : History
+    history : AgentRun
         A run of the plan ``curiosity``.
     build : callable
         Makes an agent from its config, e.g. :func:`agents.registry.build`.
@@ -208,6 +208,5 @@ def write_figures(
 _MAP_TITLES = {"predicted_error": "error the agent expects", "error": "true error"}
 
 
-def _title(history: History) -> str:
-    start = history.start or {}
-    return f"{start.get('agent', {}).get('agent', '')}   {start.get('uid', '')[:8]}"
+def _title(history: AgentRun) -> str:
+    return f"{history.config.get('agent', '')}   {history.uid[:8]}"

@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import POINT
 from curio_plans.report.drawing import (
     ACCENT,
     FLOOR_COLOURS,
@@ -89,20 +88,20 @@ def _draw_path(axes: Axes, history: History) -> None:
 
 def _draw_predicted_error(axes: Axes, history: History) -> None:
     axes.set(title="error the agent expects", xlabel="x / nm")
-    if not history.maps or "predicted_error" not in history.maps[-1].maps:
+    if history.pool is None or not history.maps or "predicted_error" not in history.maps[-1].maps:
         return leave_blank(axes, "this agent predicts no error")
     values, unit = belief(history, history.maps[-1].maps, "predicted_error")
-    return draw_map(axes, history, values, unit)
+    return draw_map(axes, history.pool, values, unit)
 
 
 def _draw_true_error(axes: Axes, history: History, prediction: Array | None, label: str) -> None:
     axes.set(title=f"true error ({label})", xlabel="x / nm")
-    if history.reference is None:
+    if history.pool is None or history.reference is None:
         return leave_blank(axes, "the truth is not known here")
     if prediction is None:
         return leave_blank(axes, "no prediction yet")
     rms = np.sqrt(((prediction - history.reference) ** 2).mean(axis=1))
-    return draw_map(axes, history, rms, f"rms / {spectrum_unit(history)}")
+    return draw_map(axes, history.pool, rms, f"rms / {spectrum_unit(history)}")
 
 
 def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> None:
@@ -152,9 +151,8 @@ def _examples(history: History, prediction: Array | None) -> list[tuple[str, int
 def _draw_spectrum(
     axes: Axes, history: History, prediction: Array | None, label: str, title: str, index: int | None
 ) -> None:
-    quantity = history.configuration.get(POINT, {}).get(f"{history.microscope}_spectrometer_quantity", "")
     axis, label_of_axis = spectral_axis(history)
-    axes.set(title=title, xlabel=label_of_axis, ylabel=f"{quantity} / {spectrum_unit(history)}")
+    axes.set(title=title, xlabel=label_of_axis, ylabel=f"{history.spectroscopy.quantity} / {spectrum_unit(history)}")
     if index is None:
         return leave_blank(axes, "not measured")
     if prediction is None:

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from curio_plans.validation import Frozen, Number, Positive, PositiveWhole
 
 
-class DriftCorrection(BaseModel):
+class DriftCorrection(Frozen):
     """When to image again, and when to believe what that says.
 
     Attributes
@@ -21,12 +23,10 @@ class DriftCorrection(BaseModel):
         Least correlation of the two images where they overlap, −1…1; below it the earlier correction stays.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    every_points: Annotated[int, Field(ge=1)] | None = None
-    every_minutes: Annotated[float, Field(gt=0)] | None = None
+    every_points: PositiveWhole | None = None
+    every_minutes: Positive | None = None
     channel: str | None = None
-    min_confidence: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    min_confidence: Annotated[Number, Field(ge=-1, le=1)] = 0.5
 
     def model_post_init(self, _: Any) -> None:
         """Refuse a correction that would never look.

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from curio_plans.validation import Fraction, Frozen, NonNegative, Whole
 
 
 class QualityError(RuntimeError):
     """What was measured is not good enough to go on."""
 
 
-class Quality(BaseModel):
+class Quality(Frozen):
     """What a good spectrum is, and what to do with one that is not.
 
     Attributes
@@ -31,13 +31,11 @@ class Quality(BaseModel):
         See `policy`. A frame with missing pixels is taken again as often, whatever the policy.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     max_saturated: Fraction = 0.05
     min_resonance: Fraction = 0.5
-    min_snr: Annotated[float, Field(ge=0)] = 0.0
+    min_snr: NonNegative = 0.0
     policy: Literal["retry", "skip", "stop"] = "retry"
-    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    retries: Annotated[Whole, Field(ge=0, le=100)] = 2
 
     @property
     def attempts(self) -> int:

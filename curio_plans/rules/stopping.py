@@ -1,19 +1,14 @@
 """When a run ends before its last point: its error, or what it may cost, says so."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
-
 from agents.protocols import Estimate
 from curio_plans.documents.streams import Ending
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from curio_plans.validation import Flag, Frozen, Positive, PositiveWhole
 
 CHECKS = 3
 """An estimate that rests on fewer validation points ends no run: without them it is what the agent makes of itself."""
 
 
-class StoppingRule(BaseModel):
+class StoppingRule(Frozen):
     """When a run ends before its last point; of several rules, the first that says so ends it.
 
     Attributes
@@ -34,14 +29,12 @@ class StoppingRule(BaseModel):
         So many spectra were taken: bad ones, further attempts and escalations count.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     error: Positive | None = None
-    cautious: bool = True
+    cautious: Flag = True
     gain: Positive | None = None
-    gain_points: Annotated[int, Field(ge=1)] = 10
+    gain_points: PositiveWhole = 10
     minutes: Positive | None = None
-    loops: Annotated[int, Field(ge=1)] | None = None
+    loops: PositiveWhole | None = None
 
     def model_post_init(self, _: object) -> None:
         """Refuse a rule that would never end a run.

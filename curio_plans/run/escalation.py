@@ -1,12 +1,12 @@
 """Escalate during a run: a more advanced spectroscopy where the error stays high."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 from bluesky.utils import MsgGenerator
 
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Decision, Escalated
 from curio_plans.rules.escalation import EscalationRule
 from curio_plans.run.microscope import Microscope
 
@@ -15,45 +15,30 @@ Escalate = Callable[..., MsgGenerator[Any]]
 
 
 class Escalation:
-    """Decides after each point whether to escalate there; once within a radius.
-
-    What the agent expects is its map ``predicted_error`` of the last decision; an agent without one never escalates.
+    """Applies an escalation rule after each point, to what the documents say.
 
     Parameters
     ----------
     rule : EscalationRule
+        When to escalate.
     escalate : callable
-        See :data:`Escalate`.
+        See :data:`Escalate`. What it records in the stream ``escalation``, with what is in `also`, is known again when
+        the run is resumed.
     history : History
-        Of the present run.
-    predicted_error : callable
-        Returns the map (N,) of the agent's last report, or None.
-    done : sequence of int
-        Candidates that were escalated before.
+        Of the present run, and of one that it resumes.
     """
 
-    def __init__(
-        self,
-        rule: EscalationRule,
-        escalate: Escalate,
-        history: History,
-        predicted_error: Callable[[], np.ndarray[Any, Any] | None],
-        done: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, rule: EscalationRule, escalate: Escalate, history: History) -> None:
         self._rule, self._escalate, self._history = rule, escalate, history
-        self._predicted_error = predicted_error
-        self._done = list(done)
+        self._done: list[int] = []
 
-    def due(self, candidate: int) -> bool:
-        """Tell whether the error at a candidate that was just measured has stayed high after repeated looks."""
-        pool, expected = self._history.pool, self._predicted_error()
-        if pool is None or expected is None:
+    def due(self, decision: Decision) -> bool:
+        """Tell whether to escalate at the candidate of a decision, which was just measured."""
+        pool = self._history.pool
+        if pool is None:
             return False
-        measured = [observation.index for observation in self._history.observations]
-        near = np.hypot(*(pool.positions - pool.positions[candidate]).T) <= self._rule.radius
-        if near[measured].sum() < self._rule.looks or near[self._done].any():
-            return False
-        return bool(expected[candidate] >= self._rule.factor * np.median(expected))
+        recorded = [one.candidate for one in self._history.of(Escalated) if one.candidate is not None]
+        return self._rule.due(decision, pool.positions, self._history.measured(), [*recorded, *self._done])
 
     def take(
         self, afm: Microscope, candidate: int, position: tuple[float, float], also: Iterable[Any]

@@ -1,7 +1,10 @@
-"""What the plan ``curiosity`` does point by point: decide, aim, measure, and look after drift and bad spectra."""
+"""What the plan ``curiosity`` does point by point: decide, aim, measure, and follow drift and bad spectra.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+What was done is read from the documents, never counted here: so a run that is resumed goes on as if it had not ended.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from bluesky import plan_stubs as bps
@@ -9,20 +12,18 @@ from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import ENDING, EXCLUSION, REFERENCE, Ending
-from curio_plans.rules.quality import Quality
+from curio_plans.documents.streams import DRIFT, ENDING, EXCLUSION, REFERENCE, Aim, Decision, Ending, Exclusions, Point
+from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
 from curio_plans.run.drift import Drift
 from curio_plans.run.escalation import Escalation
+from curio_plans.run.hooks import Hooks
 from curio_plans.run.microscope import Microscope
-from curio_plans.run.notes import Note, Target
-from curio_plans.run.resume import Earlier
-from curio_plans.run.stopping import Stopping, ending_note
-from curio_plans.run.stubs import Ask, Place
+from curio_plans.run.notes import Note
+from curio_plans.run.resume import ResumedRun
+from curio_plans.run.stopping import Stopping
+from curio_plans.run.stubs import Place
 from curio_plans.run.thinker import Thinker
-
-Measure = Callable[..., MsgGenerator[str]]
-"""A step hook with the signature of :func:`curio_plans.run.stubs.take_spectrum`."""
 
 AT_ONCE = 100
 """So many candidates are checked between two messages."""
@@ -30,175 +31,193 @@ AT_ONCE = 100
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A candidate that was decided for, and its `place` in the first image."""
+    """A candidate to measure, and its `place` in the first image; with the `decision`, except in a simulator."""
 
     candidate: int
     place: Place
+    decision: Decision | None = None
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Exploration:
     """One run of ``curiosity`` between its image and its end.
 
     Attributes
     ----------
     afm : Microscope
+    request : RunRequest
+        What is asked for.
+    hooks : Hooks
+        The steps.
     thinker : Thinker
+        Asks the agent.
     corners : sequence of Choice
         The corners of the pool: a simulator reads nothing, and is led through them so that checks prove something.
-    quality : Quality
     drift : Drift or None
     escalation : Escalation or None
-    measure : callable
-        See :data:`Measure`.
-    ask : callable or None
-        See :data:`curio_plans.run.stubs.Ask`.
-    lookahead, map_every : int
-    think_timeout : float or None
-        Seconds.
     stopping : Stopping or None
         Ends the run before its last point.
-    earlier : Earlier or None
-        The run that this one resumes; the thinker has its documents already.
-    target : Target
-        Read with each spectrum.
+    resumed : ResumedRun or None
+        The run that this one resumes; the history has its documents already.
     """
 
     afm: Microscope
+    request: RunRequest
+    hooks: Hooks
     thinker: Thinker
     corners: Sequence[Choice]
-    quality: Quality
     drift: Drift | None
     escalation: Escalation | None
-    measure: Measure
-    ask: Ask | None
-    lookahead: int
-    map_every: int
-    think_timeout: float | None
-    stopping: Stopping | None = None
-    earlier: Earlier | None = None
-    target: Target = field(default_factory=Target)
-    _mapped: int = 0
-    _since_image: int = 0
-    _first: int = 0
-    _decided: int = 0
-
-    def __post_init__(self) -> None:
-        """Stand where an earlier run stopped."""
-        if self.earlier is None:
-            return
-        observed = len(self.history.observations)
-        self._mapped = observed - observed % self.map_every if self.map_every else 0
-        self._since_image = self.earlier.points_since_image
-        self._first, self._decided = len(self.history.outcomes), len(self.history.decisions)
+    stopping: Stopping | None
+    resumed: ResumedRun | None = None
 
     @property
     def history(self) -> History:
         """What the run's documents say so far, after those of the run that it resumes."""
         return self.thinker.history
 
-    def run(self, points: int) -> MsgGenerator[None]:
-        """Take the image, then decide and measure `points` times at most; or go on where an earlier run stopped."""
+    def run(self) -> MsgGenerator[None]:
+        """Take the image, then decide and measure point by point; or go on where the resumed run stopped."""
+        points, retries = self.request.points, self.request.quality.retries
         if not self.history.images:
-            yield from stubs.take_image(self.afm, self.quality.retries)
+            yield from stubs.take_image(self.afm, retries)
             yield from bps.checkpoint()
         if self.history.reference is None:
             yield from self.record_reference()
         if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
             yield from self.exclude_unreachable()
-        for number in range(self._first, points):
+        yield from self.escalate_late()
+        for number in range(len(self.history.outcomes), points):
             yield from bps.checkpoint()
             choice = yield from self.decide(number)
             if choice is None:
                 break
-            yield from self.follow_drift()
-            if self.lookahead and number + 1 < points:
+            yield from self.follow_drift(number)
+            if self.request.lookahead and number + 1 < points:
                 yield from stubs.look_ahead(self.thinker, number + 1)
             yield from self.measure_at(choice)
         yield from bps.checkpoint()
-        yield from stubs.record_maps(self.thinker, latest=True)
+        if not self.ended_before:
+            yield from stubs.record_last_belief(self.thinker)
+
+    @property
+    def ended_before(self) -> bool:
+        """Whether the resumed run recorded its last belief already: it was killed after that."""
+        if self.resumed is None or not self.history.maps:
+            return False
+        nothing_new = len(self.history.outcomes) == len(self.resumed.history.outcomes)
+        return nothing_new and self.history.maps[-1].observations == len(self.history.observations)
 
     def decide(self, number: int) -> MsgGenerator[Choice | None]:
-        """Let the agent decide, and record now and then what it believes. Nothing where a rule ends the run here."""
-        if number < self._decided:
-            decision = self.history.decisions[number]  # the earlier run did not come to measure there
-            return Choice(decision.candidate, decision.position)
-        if self.history.ending is not None:  # the earlier run came to its end
+        """Let the agent decide, and record that and, now and then, its belief. None where a rule ends the run."""
+        made = self.history.decisions
+        if number < len(made):  # the resumed run did not come to measure there
+            decision = made[number]
+            if self.map_due:
+                yield from stubs.think(self.thinker, number, ask=self.hooks.ask, records=decision.records)
+                yield from stubs.record_belief(self.thinker, number)
+            return Choice(decision.candidate, decision.position, decision)
+        if self.history.ending is not None:  # the resumed run came to its end
             return None
-        image_due = self.drift is not None and self.drift.due(self._since_image)
+        image_due = self.drift is not None and self.drift.image_due(number)
         if self.stopping is not None and (spent := self.stopping.spent(image_due=image_due)):
             return (yield from self.end(spent))
-        # The first thought takes in everything that earlier runs measured.
-        timeout = None if self.history.past and number == 0 else self.think_timeout
-        if self.earlier is not None and number == self._decided:
-            timeout = None  # this thought takes in everything that the earlier run measured
-            if self.lookahead and number == self._first:
-                yield from stubs.look_ahead(self.thinker, number, records=self.earlier.looked_ahead())
-        yield from stubs.think(self.thinker, number, ask=self.ask, timeout=timeout)
-        if self.stopping is not None and (satisfied := self.stopping.satisfied()):
-            return (yield from self.end(satisfied))
-        reading = yield from stubs.record([self.thinker], self.thinker.name)
-        observed = len(self.history.observations)
-        if self.map_every and observed >= self._mapped + self.map_every:
-            self._mapped = observed
-            yield from stubs.record_maps(self.thinker)
-        if not reading:
-            return self.corners[number % len(self.corners)]
-        value = {key: entry["value"] for key, entry in reading.items()}
-        return Choice(value["agent_candidate"], (value["agent_x"], value["agent_y"]))
+        yield from self.think(number)
+        thought = self.thinker.thought(number)
+        if self.stopping is not None and thought is not None and (enough := self.stopping.satisfied(thought)):
+            return (yield from self.end(enough))
+        new = yield from stubs.record_decision(self.thinker, number, escalates=self.escalation is not None)
+        if self.map_due:
+            yield from stubs.record_belief(self.thinker, number)
+        return self.corners[number % len(self.corners)] if new is None else Choice(new.candidate, new.position, new)
 
-    def follow_drift(self) -> MsgGenerator[None]:
-        """Image again where that is due, and compare with the first image."""
-        if self.drift is not None and self.drift.due(self._since_image):
-            yield from stubs.take_image(self.afm, self.quality.retries)
-            self._since_image = 0
+    def think(self, number: int) -> MsgGenerator[None]:
+        """Wait for decision `number`; without a time-out where it first takes in what other runs measured."""
+        resumed = self.resumed
+        begins_anew = resumed is not None and number == len(resumed.history.decisions)
+        timeout = None if begins_anew or (self.history.past and number == 0) else self.request.think_timeout
+        if resumed is not None and begins_anew and self.request.lookahead and number == len(resumed.history.outcomes):
+            yield from stubs.look_ahead(self.thinker, number, records=resumed.looked_ahead())
+        yield from stubs.think(self.thinker, number, ask=self.hooks.ask, timeout=timeout)
+
+    @property
+    def map_due(self) -> bool:
+        """Whether the agent's belief is to be recorded after so many observations, and was not yet."""
+        every, observed = self.request.map_every, len(self.history.observations)
+        return bool(every and observed and observed % every == 0 and self.history.observations_mapped != observed)
+
+    def follow_drift(self, number: int) -> MsgGenerator[None]:
+        """Image again where that is due before measuring at decision `number`, and compare with the first image."""
+        drift = self.drift
+        if drift is None:
+            return
+        if drift.image_due(number):
+            yield from stubs.take_image(self.afm, self.request.quality.retries)
             yield from bps.checkpoint()
-        if self.drift is not None and len(self.history.images) > 1 + len(self.history.drifts):
-            yield from bps.trigger(self.drift, wait=True)
-            yield from stubs.record([self.drift], self.drift.name)
+        if drift.comparison_due:
+            yield from bps.trigger(drift, wait=True)
+            if drift.estimate is not None:
+                yield from stubs.record([Note.of(drift.estimate)], DRIFT)
             yield from bps.checkpoint()
-        self._since_image += 1
 
     def measure_at(self, choice: Choice) -> MsgGenerator[None]:
         """Measure at a candidate, or exclude it."""
         (x, y), (dx, dy) = choice.place, self.drift.shift(self.history.time) if self.drift is not None else (0.0, 0.0)
         place = (x + dx, y + dy)
         yield from bps.checkpoint()
-        yield from bps.mv(
-            self.target,
-            {"candidate": int(choice.candidate), "target_x": x, "target_y": y, "drift_x": dx, "drift_y": dy},
-        )
-        # Those of an earlier run; its attempts count.
-        rejected = [old.reason for old in self.history.rejected if old.observation.index == choice.candidate]
+        target = _aim(choice, (dx, dy))
+        # Those of the resumed run; its attempts count.
+        rejected = [old.reason for old in self.history.rejected if old.candidate == choice.candidate]
         try:
             self.afm.scanner.check_value(place)
         except ValueError as error:  # ophyd's LimitError is one
             yield from self.exclude([choice.candidate], f"out of reach after drifting: {error}", decided=True)
             return
-        quality = self.quality if self.stopping is None else self.stopping.afford(self.quality, len(rejected))
+        quality = self.request.quality
+        if self.stopping is not None:
+            quality = self.stopping.afford(quality, len(rejected))
         reason = yield from stubs.take_good_spectrum(
-            self.afm, place, [self.target], quality=quality, measure=self.measure, rejected=rejected
+            self.afm, place, [target], quality=quality, measure=self.hooks.measure, rejected=rejected
         )
         yield from bps.checkpoint()
         if reason:
             yield from self.exclude([choice.candidate], reason, decided=True)
-        elif (
-            self.escalation is not None
-            and (self.stopping is None or self.stopping.loops_left)
-            and self.escalation.due(choice.candidate)
-        ):
-            yield from self.escalation.take(self.afm, choice.candidate, place, [self.target])
-            yield from bps.checkpoint()
+        elif self.escalates_at(choice):
+            yield from self.escalate_at(choice.candidate, place, target)
+
+    def escalate_late(self) -> MsgGenerator[None]:
+        """Escalate where the resumed run measured last, if it was killed before it came to that."""
+        history = self.history
+        done = len(history.outcomes)
+        if self.resumed is None or not done or len(history.decisions) > done:
+            return
+        decision, point = history.decisions[done - 1], history.of(Point)[-1:]
+        choice = Choice(decision.candidate, decision.position, decision)
+        if point and point[0].observation is history.outcomes[-1] and self.escalates_at(choice):
+            (x, y), (dx, dy) = choice.place, point[0].drift
+            yield from self.escalate_at(choice.candidate, (x + dx, y + dy), _aim(choice, point[0].drift))
+
+    def escalates_at(self, choice: Choice) -> bool:
+        """Tell whether a candidate that was just measured is escalated."""
+        if self.escalation is None or choice.decision is None:
+            return False
+        return (self.stopping is None or self.stopping.loops_left > 0) and self.escalation.due(choice.decision)
+
+    def escalate_at(self, candidate: int, place: Place, target: Note) -> MsgGenerator[None]:
+        """Escalate at a candidate."""
+        assert self.escalation is not None  # noqa: S101
+        yield from self.escalation.take(self.afm, candidate, place, [target])
+        yield from bps.checkpoint()
 
     def end(self, ending: Ending) -> MsgGenerator[None]:
-        """Record why no further point is measured: an event of the stream ``ending``."""
-        yield from stubs.record([ending_note(ending)], ENDING)
+        """Record why no further point is measured: an event of the ``ending`` stream."""
+        yield from stubs.record([Note.of(ending)], ENDING)
         yield from bps.checkpoint()
 
     def exclude(
         self, candidates: Sequence[int] | NDArray[np.int64], reason: str, *, decided: bool = False
     ) -> MsgGenerator[None]:
-        """Record that candidates are not usable: an event of the stream ``exclusion``.
+        """Record that candidates are not usable: an event of the ``exclusion`` stream.
 
         `decided` tells that the agent had decided for the candidate, whose decision ends with this.
         """
@@ -206,8 +225,7 @@ class Exploration:
             return
         mask = np.zeros(len(self.history.pool), dtype=bool)
         mask[candidates] = True
-        values = {"exclusion_candidates": mask, "exclusion_reason": reason, "exclusion_decided": decided}
-        yield from stubs.record([Note(EXCLUSION, values)], EXCLUSION)
+        yield from stubs.record([Note.of(Exclusions(mask, reason, decided))], EXCLUSION)
         yield from bps.checkpoint()
 
     def exclude_unreachable(self) -> MsgGenerator[None]:
@@ -225,7 +243,7 @@ class Exploration:
             yield from self.exclude(refused, "the limits of the scanner do not allow it")
 
     def record_reference(self) -> MsgGenerator[None]:
-        """Record the true spectra over the pool where they are known: the stream ``reference``."""
+        """Record the true spectra over the pool where they are known: the ``reference`` stream."""
         pool = self.history.pool
         if pool is None or not self.afm.reference.available:
             return
@@ -239,6 +257,12 @@ class Exploration:
         except ValueError:
             return False
         return True
+
+
+def _aim(choice: Choice, drift: Place) -> Note:
+    """Return what is recorded of a choice with its spectrum."""
+    aim = Aim(int(choice.candidate), choice.place, drift)
+    return Note(Aim.name, aim.values(), Aim.units)
 
 
 def corners_of(positions: NDArray[np.float64]) -> list[Choice]:

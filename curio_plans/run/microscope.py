@@ -1,6 +1,7 @@
 """What a plan needs of a microscope. `ophyd_devices.AFM` is one; any object with these parts will do."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from bluesky.protocols import Movable, Readable, Triggerable
@@ -68,3 +69,9 @@ class Microscope(Readable, Protocol):
 
     def describe_sample(self) -> Mapping[str, Any]:
         """Return JSON-able facts about sample and instrument."""
+
+    def replaying(self, tip_loops: int | None = None) -> AbstractContextManager[None]:
+        """Return a context for measuring stored spectra again without counting their dose twice.
+
+        `tip_loops` is how many spectra the tip had taken before. A real instrument raises.
+        """

@@ -1,12 +1,13 @@
-"""What a plan itself has to say about a point or a run: soft Bluesky readables that the plan writes."""
+"""What the plan itself has to say about a point or a run: Bluesky readables that hold values."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from curio_plans.run.status import FutureStatus
+from curio_plans.documents.streams import Written
 
 Readings = dict[str, dict[str, Any]]
 
@@ -19,56 +20,64 @@ _KINDS: dict[type, tuple[str, str]] = {
 
 
 class Note:
-    """A readable and movable of fixed keys; ``set({key: value, …})`` writes all or some of them.
+    """A readable of fixed values. The RunEngine takes notes of the same name for the same device.
 
-    The RunEngine wants the same devices in each event of a stream; notes of one name are the same to it.
+    It wants the same devices in each event of a stream; so each event may have a note of its own.
 
     Parameters
     ----------
     name : str
         Of the note and, where it has one, of its stream.
     values : mapping
-        Initial values by data key: numbers, text, booleans or arrays. Their types stay for ever.
+        By data key: numbers, text, booleans or arrays.
     units : mapping, optional
         Units by data key; the others are pure numbers.
+    source : str
+        Who says it.
+    shown : sequence of str
+        Data keys worth a column in a live table.
+    timestamp : float, optional
+        Seconds since 1970; by default now.
     """
 
     parent = None
 
-    def __init__(self, name: str, values: Mapping[str, Any], units: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        units: Mapping[str, str] | None = None,
+        *,
+        source: str = "plan",
+        shown: Sequence[str] = (),
+        timestamp: float | None = None,
+    ) -> None:
         self.name = name
         self._values = dict(values)
         self._units = dict(units) if units is not None else {}
-        self._timestamp = 0.0
+        self._source, self._shown = source, list(shown)
+        self._timestamp = time.time() if timestamp is None else timestamp
+
+    @classmethod
+    def of(cls, entry: Written, spectrum_unit: str = "", timestamp: float | None = None) -> "Note":
+        """Return the note that becomes an event of the entry's stream."""
+        return cls(
+            entry.stream,
+            entry.values(),
+            entry.units(spectrum_unit),
+            source=entry.source,
+            shown=entry.shown,
+            timestamp=timestamp,
+        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Note) and other.name == self.name
+        return isinstance(other, Note | LateNote) and other.name == self.name
 
     def __hash__(self) -> int:
         return hash(self.name)
 
-    def __getitem__(self, key: str) -> Any:
-        return self._values[key]
-
-    def check_value(self, values: Mapping[str, Any]) -> None:
-        """Raise ValueError if there is no such key, or a value is of another type than the present one."""
-        for key, value in values.items():
-            if key not in self._values:
-                raise ValueError(f"{self.name}: expected one of the keys {sorted(self._values)}, got {key!r}")
-            if type(value) is not type(self._values[key]):
-                raise ValueError(
-                    f"{self.name}: expected {key} to be a {type(self._values[key]).__name__}, got {value!r}"
-                )
-
-    def set(self, values: Mapping[str, Any]) -> FutureStatus:
-        """Write values by key; raises like :meth:`check_value`. The status is done at once."""
-        self.check_value(values)
-        self._values.update(values)
-        self._timestamp = time.time()
-        return FutureStatus.finished()
-
     def read(self) -> Readings:
-        """Return the present values."""
+        """Return the values."""
         return {key: {"value": value, "timestamp": self._timestamp} for key, value in self._values.items()}
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -77,11 +86,12 @@ class Note:
 
     @property
     def hints(self) -> dict[str, Any]:
-        """Return that nothing of it is worth a table or a plot."""
-        return {"fields": []}
+        """Return what is worth a column in a table."""
+        return {"fields": self._shown}
 
     def _describe(self, key: str, value: Any) -> dict[str, Any]:
-        described: dict[str, Any] = {"source": f"plan:{key}", "shape": []}
+        short = key.removeprefix(f"{self.name}_") if self._source != "plan" else key
+        described: dict[str, Any] = {"source": f"{self._source}:{short}", "shape": []}
         if isinstance(value, np.ndarray):
             described |= {"dtype": "array", "dtype_numpy": value.dtype.str, "shape": list(value.shape)}
         else:
@@ -92,13 +102,41 @@ class Note:
         return described
 
 
-class Target(Note):
-    """Which candidate a point belongs to, and where it is meant to be.
+class LateNote:
+    """A note that is made when it is read: in a simulator, which reads nothing, it never is.
 
-    ``target_x`` and ``target_y`` are the candidate's place in the image; the scanner is sent there plus the drift
-    ``drift_x`` and ``drift_y`` since that image.
+    Parameters
+    ----------
+    name : str
+        Of the note and its stream.
+    make : callable
+        Makes it.
     """
 
-    def __init__(self) -> None:
-        places = ("target_x", "target_y", "drift_x", "drift_y")
-        super().__init__("target", {"candidate": -1, **dict.fromkeys(places, 0.0)}, dict.fromkeys(places, "nm"))
+    parent = None
+
+    def __init__(self, name: str, make: Callable[[], Note]) -> None:
+        self.name = name
+        self._make = make
+
+    __eq__ = Note.__eq__
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @cached_property
+    def _note(self) -> Note:
+        return self._make()
+
+    def read(self) -> Readings:
+        """Return the values."""
+        return self._note.read()
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return the data keys."""
+        return self._note.describe()
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Return what is worth a column in a table."""
+        return self._note.hints

@@ -1,8 +1,9 @@
 """Going on with a run that ended early: what it must agree on, where it stopped, and the instrument as it was."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,24 +11,13 @@ from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
 from agents.protocols import Answer, Past
+from curio_plans.documents.events import DocumentError, Documents, Event, events
 from curio_plans.documents.history import History
 from curio_plans.documents.prior_runs import PastError, check_past
-from curio_plans.documents.streams import (
-    ATTEMPT,
-    DECISION,
-    ESCALATION,
-    IMAGE,
-    POINT,
-    REJECTED,
-    REJECTED_IMAGE,
-    DocumentError,
-    Documents,
-)
+from curio_plans.documents.streams import ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
+from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
 from curio_plans.run.microscope import Microscope
-
-_FREE = frozenset({"think_timeout", "map_every"})
-"""Arguments that change no decision; a resumed run may have others."""
 
 _WAVEFORM = ("amplitude", "steps_per_cycle", "cycles", "dwell")
 _SETTINGS = (*_WAVEFORM, "area", "pixels", "line_rate", "velocity", "settle", "setpoint")
@@ -39,7 +29,7 @@ class ResumeError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
+class ResumedRun:
     """A stored run that is to be resumed.
 
     Attributes
@@ -48,13 +38,16 @@ class Earlier:
         Its own, after those of the runs that it resumes itself.
     history : History
         What they say.
+    start : mapping
+        Its start document.
     """
 
     documents: Documents
     history: History
+    start: Mapping[str, Any]
 
     @classmethod
-    def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "Earlier":
+    def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "ResumedRun":
         """Read a stored run; `past` are the runs that its agent learned from.
 
         Raises
@@ -73,51 +66,42 @@ class Earlier:
         if history.stop is not None and history.stop["exit_status"] == "success":
             why = f" ({history.ending.reason})" if history.ending is not None else ""
             raise ResumeError(f"run {start['uid']} was completed{why}; there is nothing to resume")
-        return cls(documents, history)
+        return cls(documents, history, start)
 
     @property
     def uid(self) -> str:
         """The run that a new one resumes."""
-        return str(self.history.start["uid"]) if self.history.start is not None else ""
+        return str(self.start["uid"])
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The JSON-able arguments of the plan, the agent's config in full."""
-        start = self.history.start
-        return {} if start is None else {**start["plan_args"], "agent": dict(start["agent"])}
+    @cached_property
+    def request(self) -> RunRequest:
+        """What the run was asked to do.
+
+        Raises
+        ------
+        ResumeError
+            If its start document does not say so in a form that this version knows.
+        """
+        try:
+            return RunRequest.of_start(self.start)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ResumeError(
+                f"run {self.uid} cannot be resumed: its start document does not hold the arguments of a run ({error}); "
+                "start a new run, which may learn from it"
+            ) from error
 
     @property
     def experiment(self) -> dict[str, Any]:
         """What people said of the experiment, as metadata; empty if nothing."""
-        start = self.history.start
-        return {"experiment": start["experiment"]} if start is not None and "experiment" in start else {}
+        return {"experiment": self.start["experiment"]} if "experiment" in self.start else {}
 
-    @property
-    def escalated(self) -> list[int]:
-        """Candidates that were escalated, in order."""
-        return [int(event["data"]["candidate"]) for stream, event in events(self.documents) if stream == ESCALATION]
-
-    @property
-    def points_since_image(self) -> int:
-        """How many points were measured since the last image."""
-        decisions = first = 0
-        for stream, _ in events(self.documents):
-            decisions += stream == DECISION
-            if stream == IMAGE:
-                first = max(decisions - 1, 0)  # it was taken after the decision for that point
-        return len(self.history.outcomes) - first
-
-    def check(self, arguments: Mapping[str, Any], afm: Microscope) -> None:
-        """Raise ResumeError unless plan, earlier runs, sample and settings are those of the stored run."""
-        differences = _differences(self.arguments, arguments, _FREE)
-        if differences:
-            raise ResumeError(f"run {self.uid} cannot be resumed with other arguments: {differences}; give the same")
+    def check(self, afm: Microscope) -> None:
+        """Raise ResumeError unless prior runs, sample and settings are those of the stored run."""
         try:
             check_past(self.history)
         except PastError as error:
             raise ResumeError(f"run {self.uid} cannot be resumed: {error}") from error
-        start = self.history.start
-        stored, present = start["sample"] if start is not None else {}, afm.describe_sample()
+        stored, present = self.start["sample"], afm.describe_sample()
         differences = _differences(stored.get("sample", {}), present.get("sample", {}))
         if differences:
             raise ResumeError(f"run {self.uid} was measured on another sample: {differences}; mount that one")
@@ -146,11 +130,11 @@ class Earlier:
         upto = history.records.index(history.outcomes[-1])
         return None if any(isinstance(record, Answer) for record in history.records[upto:]) else upto
 
-    @property
+    @cached_property
     def _settings(self) -> dict[str, Any]:
         """What the baseline, and for the streams that there are their descriptors, say of the configuration."""
-        baseline = [event["data"] for stream, event in events(self.documents) if stream == "baseline"]
-        settings = dict(baseline[0]) if baseline else {}
+        baseline = next((event.data for event in events(self.documents) if event.stream == "baseline"), {})
+        settings = dict(baseline)
         for stream in (IMAGE, POINT):
             settings |= self.history.configuration.get(stream, {})
         return settings
@@ -171,7 +155,7 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
 
     What the stored events imply is done again in order: images, moves, spectra, those that were rejected, too. So
     clock, noise, wear and memory of the sample are as they were. Nothing is emitted, and what is measured is compared
-    with what is stored.
+    with what is stored. The dose log does not count these spectra again.
 
     Raises
     ------
@@ -179,38 +163,31 @@ def rebuild(afm: Microscope, documents: Documents) -> MsgGenerator[None]:
         That names the first event for which the two differ.
     """
     yield from bps.clear_checkpoint()  # rewound, this would be done twice
-    for stream, event in events(documents):
-        if stream in (IMAGE, REJECTED_IMAGE):
-            devices: list[Any] = [afm.imager]
-        elif stream in (POINT, REJECTED, ESCALATION):
-            devices = [afm.spectrometer, afm.scanner, afm.tip]
-            data, scanner = event["data"], afm.scanner.name
-            if data.get(ATTEMPT, 1) > 1:
-                yield from stubs.withdraw(afm)
-            yield from bps.mv(afm.scanner, (data[f"{scanner}_x_setpoint"], data[f"{scanner}_y_setpoint"]))
-        else:
-            continue
-        before = yield from _shape(afm.spectrometer, event["waveform"])
-        yield from bps.mv(afm.tip, "engaged")
-        yield from stubs.measure_once(devices[0])
-        for device in devices:
-            reading = yield from bps.read(device)
-            _compare(event, stream, reading or {})
-        yield from _shape(afm.spectrometer, before)
+    for event in events(documents):
+        if event.stream in (IMAGE, REJECTED_IMAGE, POINT, REJECTED, ESCALATION):
+            loops = event.data.get(f"{afm.tip.name}_loops")
+            with afm.replaying(None if loops is None else int(loops) - 1):
+                yield from _measure_again(afm, event)
 
 
-def events(documents: Documents) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield stream and document of each event; the document has the settings of the waveform as ``waveform``."""
-    descriptors: dict[str, Mapping[str, Any]] = {}
-    for name, doc in documents:
-        if name == "descriptor":
-            descriptors[doc["uid"]] = doc
-        elif name == "event":
-            descriptor = descriptors[doc["descriptor"]]
-            devices = descriptor["configuration"].values()
-            settings = {key: value for device in devices for key, value in device["data"].items()}
-            waveform = {key: value for key, value in settings.items() if key.endswith(_WAVEFORM)}
-            yield descriptor["name"], {**doc, "waveform": waveform}
+def _measure_again(afm: Microscope, event: Event) -> MsgGenerator[None]:
+    """Measure what is stored in `event`, and compare."""
+    if event.stream in (IMAGE, REJECTED_IMAGE):
+        devices: list[Any] = [afm.imager]
+    else:
+        devices = [afm.spectrometer, afm.scanner, afm.tip]
+        if event.data.get(ATTEMPT, 1) > 1:
+            yield from stubs.withdraw(afm)
+        scanner = afm.scanner.name
+        yield from bps.mv(afm.scanner, (event.data[f"{scanner}_x_setpoint"], event.data[f"{scanner}_y_setpoint"]))
+    waveform = {key: value for key, value in event.configuration.items() if key.endswith(_WAVEFORM)}
+    before = yield from _shape(afm.spectrometer, waveform)
+    yield from bps.mv(afm.tip, "engaged")
+    yield from stubs.measure_once(devices[0])
+    for device in devices:
+        reading = yield from bps.read(device)
+        _compare(event, reading or {})
+    yield from _shape(afm.spectrometer, before)
 
 
 def _shape(spectrometer: Any, waveform: Mapping[str, Any]) -> MsgGenerator[dict[str, Any]]:
@@ -222,21 +199,21 @@ def _shape(spectrometer: Any, waveform: Mapping[str, Any]) -> MsgGenerator[dict[
     return {key: now[key] for key in changed}
 
 
-def _compare(event: Mapping[str, Any], stream: str, reading: Mapping[str, Any]) -> None:
+def _compare(event: Event, reading: Mapping[str, Any]) -> None:
     for key, entry in reading.items():
-        stored, present = event["data"].get(key), entry["value"]
+        stored, present = event.data.get(key), entry["value"]
         if not _same(stored, present):
             raise ResumeError(
-                f"the instrument cannot be brought into the state of the stored run: at event {event['seq_num']} of "
-                f"the stream {stream!r} ({event['uid']}) {key} was {_short(stored)}, and is {_short(present)} now. Was "
-                "the run paused, or is this another sample, seed or version? rebuild=False goes on with the instrument "
-                "as it is"
+                f"the instrument cannot be brought into the state of the stored run: at event {event.doc['seq_num']} "
+                f"of the stream {event.stream!r} ({event.doc['uid']}) {key} was {_short(stored)}, and is "
+                f"{_short(present)} now. Was the run paused, or is this another sample, seed or version? rebuild=False "
+                "goes on with the instrument as it is"
             )
 
 
-def _differences(stored: Mapping[str, Any], present: Mapping[str, Any], free: frozenset[str] = frozenset()) -> str:
+def _differences(stored: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     """Name what differs; lists and tuples are the same."""
-    keys = [key for key in (*stored, *(key for key in present if key not in stored)) if key not in free]
+    keys = [*stored, *(key for key in present if key not in stored)]
     return ", ".join(
         f"{key} was {_short(stored.get(key))}, is {_short(present.get(key))}"
         for key in keys

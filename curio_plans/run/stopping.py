@@ -2,29 +2,28 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from bluesky.utils import MsgGenerator
 
-from curio_plans.documents.streams import ENDING, Ending
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import Ending
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.stopping import StoppingRule
 from curio_plans.run import stubs
 from curio_plans.run.microscope import Microscope
-from curio_plans.run.notes import Note
 from curio_plans.run.rehearsal import duration
 from curio_plans.run.stubs import Place
-from curio_plans.run.thinker import Thinker
+from curio_plans.run.thinker import Thought
 
 
 class Stopping:
-    """Looks after the rule during a run.
+    """Applies a stopping rule during a run.
 
     Parameters
     ----------
     rule : StoppingRule
-    thinker : Thinker
-        Knows what the documents say, and what the agent thought last.
+    history : History
+        What the documents say so far.
     afm : Microscope
         As it is when the run begins.
     measure : callable
@@ -41,16 +40,16 @@ class Stopping:
     def __init__(
         self,
         rule: StoppingRule,
-        thinker: Thinker,
+        history: History,
         afm: Microscope,
         measure: Callable[..., MsgGenerator[str]],
         corners: Sequence[Place],
     ) -> None:
-        self._rule, self._thinker, self._afm = rule, thinker, afm
+        self._rule, self._history, self._afm = rule, history, afm
         self._measure, self._corners = measure, corners
         self._first_image, self._first_point = self._image(), self._point()
         least = (self._first_image + self._first_point) / 60
-        if rule.minutes is not None and least > rule.minutes and not thinker.history.spans:
+        if rule.minutes is not None and least > rule.minutes and not history.spans:
             raise ValueError(
                 f"until: minutes {rule.minutes:g} is too short for an image and one point, which take {least:.1f}; "
                 "give more, or choose a smaller or faster image"
@@ -59,18 +58,18 @@ class Stopping:
     @property
     def loops_left(self) -> float:
         """How many spectra may still be taken; infinite without a limit."""
-        return math.inf if self._rule.loops is None else max(0, self._rule.loops - self._thinker.history.loops)
+        return math.inf if self._rule.loops is None else max(0, self._rule.loops - self._history.loops)
 
     def afford(self, quality: Quality, attempts: int) -> Quality:
         """Return `quality` with no more retries, after so many `attempts` at a point, than there are loops left."""
-        return quality.model_copy(update={"retries": int(min(quality.retries, attempts + self.loops_left - 1))})
+        return quality.replace(retries=int(min(quality.retries, attempts + self.loops_left - 1)))
 
     def spent(self, *, image_due: bool) -> Ending | None:
         """Return the ending where no further point can be afforded. A simulator measures nothing: never there.
 
         `image_due` tells that an image comes before the next point.
         """
-        history = self._thinker.history
+        history = self._history
         if history.pool is None:
             return None
         # What passed before the first event of a run told the time: its image or, resumed with another clock, a point.
@@ -79,11 +78,8 @@ class Stopping:
         expected = self._point() + (self._image() if image_due else 0.0)
         return self._rule.spent(len(history.records), history.loops, seconds, expected)
 
-    def satisfied(self) -> Ending | None:
-        """Return the ending where the agent, as it last thought, is satisfied. In a simulator it does not think."""
-        if not self._thinker.has_thought:
-            return None
-        thought = self._thinker.thought
+    def satisfied(self, thought: Thought) -> Ending | None:
+        """Return the ending where the agent knows enough, as it thought when it was asked for the next decision."""
         return self._rule.satisfied(thought.records, thought.estimate)
 
     def _image(self) -> float:
@@ -95,9 +91,3 @@ class Stopping:
         if self._rule.minutes is None:
             return 0.0
         return max(duration(self._measure(self._afm, corner, (), judge=None), self._afm) for corner in self._corners)
-
-
-def ending_note(ending: Ending) -> Note:
-    """Return the event of the stream ``ending``."""
-    values = {f"{ENDING}_{key}": value for key, value in asdict(ending).items()}
-    return Note(ENDING, values, {f"{ENDING}_value": "min"} if ending.rule == "minutes" else {})

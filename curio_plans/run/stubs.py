@@ -2,18 +2,32 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.utils import MsgGenerator
 
 from agents.protocols import Question
-from curio_plans.documents.streams import ANSWER, ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
+from curio_plans.documents.streams import (
+    ANSWER,
+    ATTEMPT,
+    DECISION,
+    ESCALATION,
+    IMAGE,
+    MAP,
+    POINT,
+    REJECTED,
+    REJECTED_IMAGE,
+    Answered,
+    Decision,
+)
 from curio_plans.rules.quality import Quality, QualityError, judge_frame
 from curio_plans.run.microscope import Microscope
-from curio_plans.run.notes import Note
-from curio_plans.run.thinker import Thinker, ThinkingError
+from curio_plans.run.notes import LateNote, Note
+from curio_plans.run.thinker import Thinker, ThinkingError, Thought
+
+T = TypeVar("T")
 
 Place = tuple[float, float]
 """(x, y) in nm."""
@@ -109,20 +123,44 @@ def take_good_spectrum(
 def finer_spectrum(
     afm: Microscope, position: Place, also: Iterable[Any] = (), *, steps_per_cycle: int = 128, cycles: int = 4
 ) -> MsgGenerator[Any]:
-    """Take one spectrum with a longer, finer waveform: an event of the stream ``escalation``. Returns the reading.
+    """Take one spectrum with a longer, finer waveform: an event of the ``escalation`` stream. Returns the reading.
 
-    The waveform is as before afterwards.
+    The waveform is set back afterwards, whatever happens.
     """
     spectrometer = afm.spectrometer
-    before = [(signal, signal.get()) for signal in (spectrometer.steps_per_cycle, spectrometer.cycles)]
-    yield from bps.mv(spectrometer.steps_per_cycle, steps_per_cycle, spectrometer.cycles, cycles)
-    yield from bps.mv(afm.scanner, position)
-    yield from bps.mv(afm.tip, "engaged")
-    yield from measure_once(spectrometer)
-    reading = yield from record([spectrometer, afm.scanner, afm.tip, *also], ESCALATION)
-    for signal, value in before:
-        yield from bps.mv(signal, value)
-    return reading
+
+    def measure() -> MsgGenerator[Any]:
+        yield from bps.mv(afm.scanner, position)
+        yield from bps.mv(afm.tip, "engaged")
+        yield from measure_once(spectrometer)
+        return (yield from record([spectrometer, afm.scanner, afm.tip, *also], ESCALATION))
+
+    settings = {spectrometer.steps_per_cycle: steps_per_cycle, spectrometer.cycles: cycles}
+    return (yield from with_settings(settings, measure()))
+
+
+def with_settings(settings: Mapping[Any, Any], plan: MsgGenerator[T]) -> MsgGenerator[T]:
+    """Set signals, run `plan`, and set them back, whatever happens. Returns what `plan` returns.
+
+    Parameters
+    ----------
+    settings : mapping
+        Values by signal.
+    plan : generator
+        What to do with these settings.
+    """
+    before = {signal: signal.get() for signal in settings}
+
+    def run() -> MsgGenerator[T]:
+        for signal, value in settings.items():
+            yield from bps.mv(signal, value)
+        return (yield from plan)
+
+    def restore() -> MsgGenerator[None]:
+        for signal, value in before.items():
+            yield from bps.mv(signal, value)
+
+    return (yield from bpp.finalize_wrapper(run(), restore))
 
 
 def measure_once(device: Any) -> MsgGenerator[None]:
@@ -134,8 +172,15 @@ def measure_once(device: Any) -> MsgGenerator[None]:
     yield from bps.trigger(device, wait=True)
 
 
-def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: float | None = None) -> MsgGenerator[None]:
-    """Wait for the agent's decision `number`; ``record([thinker], thinker.name)`` then makes an event of it.
+def think(
+    thinker: Thinker,
+    number: int,
+    *,
+    ask: Ask | None = None,
+    timeout: float | None = None,
+    records: int | None = None,
+) -> MsgGenerator[None]:
+    """Wait for the agent's decision `number`; :func:`record_decision` then makes an event of it.
 
     Parameters
     ----------
@@ -144,10 +189,12 @@ def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: flo
     number : int
         0 for the first decision of the run.
     ask : callable, optional
-        Where the agent asks a question in place of deciding, this gets it answered; the answer is an event of the
-        stream ``answer``, and the agent thinks again.
+        Gets the agent's question answered, where it asks one in place of deciding. The answer is an event of the
+        ``answer`` stream, and the agent thinks again.
     timeout : float, optional
         Seconds after which thinking has failed.
+    records : int, optional
+        How many records the decision rests on; by default all. See :meth:`Thinker.set`.
 
     Raises
     ------
@@ -157,9 +204,9 @@ def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: flo
         If thinking takes longer than `timeout`.
     """
     while True:
-        yield from bps.abs_set(thinker, number, group="decide")
+        yield from bps.abs_set(thinker, number, records=records, group="decide")
         yield from bps.wait("decide", timeout=timeout)
-        question = thinker.question
+        question = thinker.question(number)
         if question is None:
             return
         if ask is None:
@@ -167,7 +214,7 @@ def think(thinker: Thinker, number: int, *, ask: Ask | None = None, timeout: flo
                 f"the agent asks {question.text!r}, and nobody is there to answer: pass ask= to the plan"
             )
         answer = yield from ask(question)
-        yield from record([Note(ANSWER, {"answer_question": question.text, "answer_text": answer})], ANSWER)
+        yield from record([Note.of(Answered(question.text, answer))], ANSWER)
         yield from bps.checkpoint()
 
 
@@ -176,15 +223,36 @@ def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> Msg
     yield from bps.abs_set(thinker, number, records=records, group="look ahead")
 
 
-def record_maps(thinker: Thinker, *, latest: bool = False) -> MsgGenerator[None]:
-    """Record what the agent believes over the pool, if it believes anything: an event of the ``agent_map`` stream.
+def record_decision(thinker: Thinker, number: int, *, escalates: bool = False) -> MsgGenerator[Decision | None]:
+    """Record decision `number`: an event of the ``agent`` stream. Returns it; None in a simulator.
 
-    `latest` lets the agent first learn from what was measured since its last decision.
+    `escalates` adds the errors that the agent expects, by which :class:`~curio_plans.rules.EscalationRule` decides.
     """
-    if latest:
-        yield from bps.trigger(thinker.maps, wait=True)
-    if thinker.history.pool is not None and thinker.maps.ready:
-        yield from record([thinker.maps], thinker.maps.name)
+
+    def note() -> Note:
+        thought, unit = thinker.thought(number), thinker.history.spectroscopy.unit
+        decision = thinker.decision(number, escalates=escalates)
+        return Note.of(decision, unit, None if thought is None else thought.timestamp)
+
+    reading = yield from record([LateNote(DECISION, note)], DECISION)
+    return thinker.decision(number, escalates=escalates) if reading else None
+
+
+def record_belief(thinker: Thinker, number: int) -> MsgGenerator[None]:
+    """Record what the agent believed at decision `number`, if anything: an event of the ``agent_map`` stream."""
+    yield from _record_thought(thinker, thinker.thought(number))
+
+
+def record_last_belief(thinker: Thinker) -> MsgGenerator[None]:
+    """Let the agent learn from everything measured, and record what it then believes, if anything."""
+    yield from bps.trigger(thinker, wait=True)
+    yield from _record_thought(thinker, thinker.thought())
+
+
+def _record_thought(thinker: Thinker, thought: Thought | None) -> MsgGenerator[None]:
+    if thought is not None and thought.believes and thinker.history.pool is not None:
+        unit = thinker.history.spectroscopy.unit
+        yield from record([Note.of(thinker.belief(thought), unit, thought.timestamp)], MAP)
 
 
 def record(devices: Sequence[Any], stream: str) -> MsgGenerator[Any]:

@@ -14,13 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from curio_plans.store.catalog_damage import CATALOG, TABLES, damage, moved_from
 from curio_plans.store.errors import StorageError
-
-CATALOG = "catalog.db"
-"""Where Tiled keeps what there is."""
-
-TABLES = "tables.db"
-"""Where Tiled keeps the columns of numbers and text of all runs."""
+from curio_plans.store.guard import BODY_LIMIT, protect
+from curio_plans.store.permissions import keep_private
 
 
 def arrays_of(directory: Path | str, uid: str) -> Path:
@@ -64,14 +61,13 @@ def make_app(directory: Path, api_key: str | None = None) -> Any:
     from tiled.server.app import build_app_from_config
 
     settings = configuration(directory)
-    if api_key is not None:
-        settings["authentication"] = {"single_user_api_key": api_key}
-    return build_app_from_config(settings)
+    settings["authentication"] = {"single_user_api_key": api_key, "allow_anonymous_access": False}
+    return protect(build_app_from_config(settings), body_limit=None if api_key is None else BODY_LIMIT)
 
 
 def own_key(directory: Path) -> str:
     """Return the API key of a data directory, made when first asked for."""
-    path = directory / "tiled" / "key"
+    path = key_of(directory)
     with locked(directory):
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -99,6 +95,7 @@ def configuration(directory: Path) -> dict[str, Any]:
         _require_unmoved(place)
         if not catalog.exists():
             _create(catalog)
+        keep_private(directory)
     return {
         "catalog": {
             "uri": f"sqlite:///{catalog}",
@@ -111,29 +108,9 @@ def configuration(directory: Path) -> dict[str, Any]:
     }
 
 
-def damage(directory: Path | str) -> str:
-    """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
-
-    It looks into the databases, not at each array: :func:`curio_plans.store.tiled_check.different_in_tiled` does.
-    """
-    place = Path(directory).resolve() / "tiled"
-    if not os.path.lexists(place):
-        return ""
-    for folder in (place, place / "arrays"):
-        if os.path.lexists(folder) and not folder.is_dir():
-            return f"{folder} is no directory"
-    if (moved := _moved(place)) is not None:
-        return f"it was made as {moved}"
-    catalog = place / CATALOG
-    if not os.path.lexists(catalog):
-        return ""
-    try:
-        found = _database_damage(catalog, "nodes") or _database_damage(place / TABLES)
-        if not found and _count(catalog, "nodes WHERE structure_family = 'table'"):
-            found = "" if _count(place / TABLES, "sqlite_master") else f"{place / TABLES} is empty"
-    except sqlite3.OperationalError:
-        return ""  # it is locked: no damage
-    return found
+def key_of(directory: Path) -> Path:
+    """Return the file with the API key of a data directory."""
+    return directory / "tiled" / "key"
 
 
 def set_aside(directory: Path | str) -> Path:
@@ -145,11 +122,8 @@ def set_aside(directory: Path | str) -> Path:
     with locked(Path(directory)):
         aside = place / f"damaged-{stamp}"
         aside.mkdir()
-        for name in (
-            "arrays",
-            "place",
-            *(f"{base}{end}" for base in (CATALOG, TABLES) for end in ("", "-wal", "-shm")),
-        ):
+        databases = [f"{name}{end}" for name in (CATALOG, TABLES) for end in ("", "-wal", "-shm")]
+        for name in ("arrays", "place", *databases):
             if os.path.lexists(place / name):
                 (place / name).rename(aside / name)
     return aside
@@ -157,49 +131,12 @@ def set_aside(directory: Path | str) -> Path:
 
 def _require_unmoved(place: Path) -> None:
     """Refuse a catalog that was moved or copied: its entries say where arrays were, and deleting would reach there."""
-    if (moved := _moved(place)) is not None:
+    if (moved := moved_from(place)) is not None:
         raise StorageError(
             f"the catalog {place} was made as {moved} and cannot be moved or copied; "
             "the journal can, and curio recover makes a new catalog from it"
         )
     (place / "place").write_text(str(place))
-
-
-def _moved(place: Path) -> str | None:
-    """Return where a catalog was made, unless that is here."""
-    try:
-        made = (place / "place").read_text(errors="replace")
-    except FileNotFoundError:
-        return None
-    return None if made == str(place) else made[:200]
-
-
-def _database_damage(path: Path, table: str = "") -> str:
-    """Say what is wrong with a database, which must have a table of this name."""
-    if not path.is_file():
-        return f"{path} is missing, or no file"
-    try:
-        with closing(_read_only(path)) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:
-        return f"{path}: {error}"
-    if verdict != "ok":
-        return f"{path}: {verdict}"
-    if table and not _count(path, f"sqlite_master WHERE name = '{table}'"):
-        return f"{path} has no table {table!r}"
-    return ""
-
-
-def _count(path: Path, what: str) -> int:
-    with closing(_read_only(path)) as connection:
-        (number,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own words
-    return int(number)
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
 
 
 def _create(catalog: Path) -> None:

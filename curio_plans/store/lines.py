@@ -162,8 +162,8 @@ def open_lines(folder: Path) -> BinaryIO:
         raise JournalError(f"there is no run {folder.name} in the journal {folder.parent}") from None
     if not stat.S_ISREG(found.st_mode):
         raise JournalError(
-            f"expected a file with the documents of run {folder.name}, but {path} is none; bring it back from a backup, "
-            f"or move {folder} away"
+            f"expected a file with the documents of run {folder.name}, but {path} is none; bring it back from a "
+            f"backup, or move {folder} away"
         )
     return path.open("rb")
 

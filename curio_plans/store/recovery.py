@@ -49,7 +49,7 @@ class Recovery:
         done = [
             self.rescued,
             f"{self.united} documents brought home from a spare directory" if self.united else "",
-            "closed: its process had ended before it" if self.closed else "",
+            "closed: it had no stop document" if self.closed else "",
             f"put into Tiled: {self.missing}" if self.missing else "",
             f"not in order: {self.problem}" if self.problem else "",
         ]

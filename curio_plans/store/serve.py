@@ -1,14 +1,19 @@
 """Serve a data directory over HTTP, and describe it to databroker."""
 
+import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
 import yaml
 
-from curio_plans.store.catalog import configuration, make_app, own_key
+from curio_plans.store.catalog import configuration, key_of, make_app, own_key
 from curio_plans.store.errors import StorageError, require_directory
+
+_SHORTEST_KEY = 16
+"""Characters; 36 letters and digits to the power of 16 cannot be tried out."""
 
 
 def serve(
@@ -17,6 +22,9 @@ def serve(
     port: int = 8000,
     api_key: str | None = None,
     *,
+    certificate: Path | str | None = None,
+    certificate_key: Path | str | None = None,
+    show_key: bool = True,
     tell: Callable[[str], None] = typer.echo,
 ) -> None:
     """Serve the runs of a data directory over HTTP until Ctrl-C.
@@ -32,34 +40,58 @@ def serve(
     port : int
         0 for any that is free.
     api_key : str, optional
-        What to ask clients for, letters and digits only. By default a key that is made once and kept in the
+        What to ask clients for, at least 16 letters and digits. By default a key that is made once and kept in the
         directory, readable for its owner alone.
+    certificate, certificate_key : Path or str, optional
+        PEM files with which to speak HTTPS; a certificate may contain its key.
+    show_key : bool
+        Whether to tell the key itself; if not, tell where it is.
     tell : callable
         Gets the address and the key.
 
     Raises
     ------
     StorageError
-        If the directory is not there or not writable, or the port is taken.
+        If the directory is not there or not writable, the port is taken, or the certificate cannot be used.
+    ValueError
+        If the key is too short or has other characters, or a certificate is missing.
     """
     folder = Path(directory)
     if not folder.is_dir():
         raise StorageError(f"there are no runs in {folder}: no such directory")
     require_directory(folder)
     key = api_key if api_key is not None else own_key(folder)
-    if not (key.isascii() and key.isalnum()):
-        raise ValueError("expected an API key of letters and digits only: others would be garbled in an address")
+    if not (key.isascii() and key.isalnum() and len(key) >= _SHORTEST_KEY):
+        raise ValueError(
+            f"expected an API key of at least {_SHORTEST_KEY} letters and digits, as shorter ones can be guessed and "
+            "others are garbled in an address; leave it out, and one is made"
+        )
+    if certificate_key is not None and certificate is None:
+        raise ValueError("expected a certificate for that key; give its file as well (--ssl-certfile)")
     listener = _listen(host, port)
 
     import uvicorn
 
-    address = f"http://{_literal(host)}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(make_app(folder, key), log_level="warning"))
     try:
-        tell(f"web page: {address}/ui/?api_key={key}")
-        tell(f"Tiled:    {address}   API key: {key}")
+        server = uvicorn.Config(
+            make_app(folder, key),
+            log_level="warning",
+            access_log=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=certificate_key,
+        )
+        _load(server, certificate)
+        address = f"http{'s' if certificate else ''}://{_literal(host)}:{listener.getsockname()[1]}"
+        if show_key:
+            tell(f"web page: {address}/ui/?api_key={key}")
+            tell(f"Tiled:    {address}   API key: {key}")
+        else:
+            tell(f"web page: {address}/ui/   open it with ?api_key=KEY once")
+            tell(f"Tiled:    {address}   API key: {'as given' if api_key else f'in {key_of(folder)}'}")
+        if certificate is None and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            tell("Key and data go over the network unencrypted; --ssl-certfile encrypts them.")
         tell("Ctrl-C ends it.")
-        server.run(sockets=[listener])
+        uvicorn.Server(server).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
@@ -98,6 +130,15 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise StorageError(
             f"cannot listen at {_literal(host)}:{port}: {error.strerror or error}; choose another --port or --host"
+        ) from error
+
+
+def _load(server: Any, certificate: Path | str | None) -> None:
+    try:
+        server.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise StorageError(
+            f"cannot use the certificate {certificate}: {error}; expected PEM files of a certificate and its key"
         ) from error
 
 

@@ -343,7 +343,8 @@ class Storage:
         StorageError
             If a RunEngine is attached to this storage, or the directory cannot be written.
         """
-        from curio_plans.store.catalog import damage, set_aside
+        from curio_plans.store.catalog import set_aside
+        from curio_plans.store.catalog_damage import damage
 
         require_directory(self.directory)
         finish_rescues(self.directory)

@@ -23,6 +23,9 @@ _BUILTIN: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "
 _NEVER = 1_000_000_000
 """A batch size that is not reached: this module decides when to write."""
 
+_BATCH = 64 * 2**20
+"""Bytes of arrays after which events are written, however few: a server bounds the size of a request."""
+
 _TICK, _QUIET = 0.1, 5.0
 """Seconds between looks at a writer one waits for, and seconds until the user is told."""
 
@@ -145,16 +148,21 @@ class Insertion:
         self._writer = RunWriter(client.include_data_sources())
         self._normalizer = StrictNormalizer()
         self._normalizer.subscribe(self._writer)
+        self._bytes = 0
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take the next document; events are written by `flush` and at the stop document."""
+        """Take the next document; events are written by `flush`, at the stop document, and when they become many."""
         accept_text_arrays()
         self._normalizer(name, doc)
+        self._bytes += sum(getattr(value, "nbytes", 0) for value in doc.get("data", {}).values())
+        if self._bytes >= _BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Write what has come so far."""
         accept_text_arrays()
         self._writer.flush()
+        self._bytes = 0
 
 
 def insert(client: Any, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

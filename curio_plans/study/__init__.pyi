@@ -1,5 +1,4 @@
-from .agent_run import ReplayError
-from .common import AnalysisError, Build, rebuild_agent
+from .common import AnalysisError, Build, ReplayError, rebuild_agent
 from .counterfactual import Counterfactual, counterfactual
 from .errors import belief_maps, error_curve
 from .evaluation import Curve, Evaluation, evaluate, evaluation_rows, learning_curve

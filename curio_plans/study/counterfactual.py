@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.protocols import Agent, Config, Context, Observation, Pool, Question, Suggestion
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import Stored
 from curio_plans.documents.prior_runs import learns
-from curio_plans.documents.streams import Stored
 from curio_plans.study import floors
-from curio_plans.study.agent_run import ReplayError, exploration
+from curio_plans.study.common import ReplayError
 from curio_plans.study.evaluation import Curve, learning_curve
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Counterfactual:
 
     Attributes
     ----------
-    history : History
+    history : AgentRun
         The stored run.
     continues : bool
         Whether the other agent was answered wherever it went; else it put the measured points in order.
@@ -63,7 +63,7 @@ class Counterfactual:
         From what it wanted most to the nearest measured place in nm.
     """
 
-    history: History
+    history: AgentRun
     continues: bool
     stored: Course
     other: Course
@@ -73,12 +73,7 @@ class Counterfactual:
     @property
     def chance(self) -> float:
         """The fraction of random wishes that the run would have measured."""
-        return len(self.stored.candidates) / len(self._pool)
-
-    @property
-    def _pool(self) -> Pool:
-        assert self.history.pool is not None  # noqa: S101  else exploration() raises
-        return self.history.pool
+        return len(self.stored.candidates) / len(self.history.pool)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the result as labelled text."""
@@ -146,11 +141,13 @@ def counterfactual(
     Raises
     ------
     ReplayError
-        If this is not a run of an agent, too little was measured, or the other agent cannot decide on it.
+        If too little was measured, or the other agent cannot decide on it.
+    DocumentError
+        If this is not a run of an agent.
     """
-    history = exploration(documents, stored)
+    history = AgentRun.read(documents, stored)
     pool, measured = history.pool, _indices(history.observations)
-    if pool is None or len(measured) < 6:
+    if len(measured) < 6:
         raise ReplayError(f"expected a run of at least 6 measured points to compare with, got {len(measured)}")
     continues = history.reference is not None
     truth = history.reference
@@ -171,7 +168,7 @@ def counterfactual(
         history=history,
         continues=continues,
         stored=Course(
-            _label(history.start["agent"] if history.start is not None else {}),
+            _label(history.config),
             measured,
             None if own is None else Curve(own.points, own.mse / yardstick.floor, own.spread),
             yardstick.curve(measured),
@@ -185,8 +182,7 @@ def counterfactual(
 class _Walk:
     """Another agent going its way: what it wants, where it goes, and what it then predicts."""
 
-    def __init__(self, history: History, agent: Agent, truth: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
-        assert history.pool is not None  # noqa: S101  else exploration() raises
+    def __init__(self, history: AgentRun, agent: Agent, truth: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         self.agent, self.chosen, self.wishes = agent, list[int](), list[int]()
         self._pool, self._truth, self._counts, self._budget = history.pool, truth, counts, history.budget
         self._known, self._axis = _known(truth), history.observations[0].axis

@@ -7,19 +7,19 @@ import xarray
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from curio_plans.documents.history import History
-from curio_plans.study.common import AnalysisError, measured, pool_of
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.study.common import AnalysisError, measured
 from curio_plans.study.evaluation import Evaluation, learning_curve
 
 
-def error_curve(history: History, evaluation: Evaluation | None = None) -> xarray.Dataset:
+def error_curve(history: AgentRun, evaluation: Evaluation | None = None) -> xarray.Dataset:
     """Return the error of the agent's predictions against the number of points: over the pool and where unmeasured.
 
     The unmeasured part of the pool is the test set of a run: the agent never saw it.
 
     Parameters
     ----------
-    history : History
+    history : AgentRun
         A run whose truth is known.
     evaluation : Evaluation, optional
         From :func:`curio_plans.study.evaluate`; adds the floors.
@@ -37,7 +37,7 @@ def error_curve(history: History, evaluation: Evaluation | None = None) -> xarra
         If the truth is not known or the agent has no model.
     """
     curve, truth, pool = learning_curve(history), history.reference, history.pool
-    if curve is None or truth is None or pool is None:
+    if curve is None or truth is None:
         raise AnalysisError("the truth of this run is not known, or its agent predicts no spectra")
     unmeasured = {decision.observations: decision.unmeasured_mse for decision in history.decisions}
     final = history.maps[-1] if history.maps else None
@@ -66,12 +66,12 @@ def error_curve(history: History, evaluation: Evaluation | None = None) -> xarra
     return data
 
 
-def belief_maps(history: History, number: int = -1) -> xarray.Dataset:
+def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
     """Return what the agent believed over the pool beside what was true: figure 5 of the paper.
 
     Parameters
     ----------
-    history : History
+    history : AgentRun
         A run of an agent with a model.
     number : int
         Which of the run's maps; the last by default.
@@ -89,7 +89,7 @@ def belief_maps(history: History, number: int = -1) -> xarray.Dataset:
     AnalysisError
         If the run has no such map.
     """
-    pool = pool_of(history)
+    pool = history.pool
     if not history.maps or not -len(history.maps) <= number < len(history.maps):
         raise AnalysisError(
             f"this run has {len(history.maps)} maps of what its agent believed, none of number {number}"

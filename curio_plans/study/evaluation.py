@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.history import History
 from curio_plans.study import floors
 
@@ -57,7 +58,7 @@ class Evaluation:
     unmeasured_floor: float
 
 
-def learning_curve(history: History) -> Curve | None:
+def learning_curve(history: AgentRun) -> Curve | None:
     """Return the error of the agent's predictions after each observation; None if there are none or no truth."""
     points = [decision.observations for decision in history.decisions]
     mse = [decision.map_mse for decision in history.decisions]
@@ -71,11 +72,11 @@ def learning_curve(history: History) -> Curve | None:
     return Curve(np.asarray(points)[known], np.asarray(mse)[known], np.zeros(int(known.sum())))
 
 
-def evaluate(history: History) -> Evaluation | None:
+def evaluate(history: AgentRun) -> Evaluation | None:
     """Compare a run with the floors; None where the truth is not known or fewer than 10 points were measured."""
     pool, truth = history.pool, history.reference
-    measured = [observation.index for observation in history.observations]
-    if pool is None or truth is None or len(measured) < 10:
+    measured = history.measured()
+    if truth is None or len(measured) < 10:
         return None
     counts = np.unique(np.linspace(min(30, len(measured)), len(measured), 4).astype(np.int64))
     random = floors.ridge_on_random_points(pool, truth, counts.tolist())
@@ -94,14 +95,14 @@ def evaluate(history: History) -> Evaluation | None:
     )
 
 
-def evaluation_rows(history: History, evaluation: Evaluation) -> list[tuple[str, str]]:
+def evaluation_rows(history: AgentRun, evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return the losses of a run beside the floors, as (what, number) – in both conventions.
 
     The published convention is the sum over the pool of each spectrum's mean squared error, the best over the
     trajectory; the honest one is the final error, on places that were never measured, relative to the mean spectrum.
     """
     n = len(history.observations)
-    scale = len(history.pool) if history.pool is not None else 0
+    scale = len(history.pool)
     rows = []
     if evaluation.curve is not None:
         mse = evaluation.curve.mse

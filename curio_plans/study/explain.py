@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.protocols import Exclusion, Observation
-from curio_plans.documents.history import History
-from curio_plans.documents.streams import BeliefMap, Decision, Stored
-from curio_plans.study.agent_run import exploration
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import Stored
+from curio_plans.documents.streams import BeliefMap, Decision
 
 SCORE = "score"
 """The map of the acquisition value."""
@@ -26,7 +26,7 @@ class Explanation:
 
     Attributes
     ----------
-    history : History
+    history : AgentRun
         The whole run.
     decision : Decision
         What was decided: candidate, phase, score and its parts, and what it rests on.
@@ -42,7 +42,7 @@ class Explanation:
         What was wrong with spectra there that were rejected.
     """
 
-    history: History
+    history: AgentRun
     decision: Decision
     belief: BeliefMap | None
     available: NDArray[np.bool_]
@@ -83,7 +83,7 @@ class Explanation:
         """Return the explanation as labelled text."""
         decision = self.decision
         x, y = decision.position
-        start, budget = self.history.start, self.history.budget
+        budget = self.history.budget
         excluded = sum(isinstance(record, Exclusion) for record in self.history.records[: decision.records])
         known = f"{decision.observations} of {budget} spectra"
         if self.history.past:
@@ -92,7 +92,7 @@ class Explanation:
         where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
         rows = [
             ("decision", f"{decision.number + 1} of {budget}: {where}"),
-            ("agent", _named(start["agent"] if start is not None else {})),
+            ("agent", _named(self.history.config)),
             ("score", _number(decision.score)),
         ]
         rows += [(f"  {name}", self._part(name, value)) for name, value in decision.parts.items()]
@@ -132,7 +132,7 @@ class Explanation:
             return "nothing: the run ended before it was measured"
         if isinstance(self.outcome, Exclusion):
             return f"excluded: {self.outcome.reason}"
-        unit = self.history.spectrum_unit or "a.u."
+        unit = self.history.spectroscopy.unit or "a.u."
         text = f"a spectrum of height {np.ptp(self.outcome.spectrum):.3g} {unit}"
         if self.errors is None:
             return text
@@ -156,17 +156,16 @@ def explain(
 
     Raises
     ------
-    ReplayError
+    DocumentError
         If this is not a run of an agent, or its documents are damaged.
     ExplainError
         If the run has no such decision.
     """
-    history = exploration(documents, stored)
+    history = AgentRun.read(documents, stored)
     if not 1 <= number <= len(history.decisions):
         raise ExplainError(
-            f"expected a point 1 … {len(history.decisions)}, got {number}: so many decisions does this run have"
+            f"expected a point from 1 to {len(history.decisions)}, the number of decisions of this run, got {number}"
         )
-    assert history.pool is not None  # noqa: S101  else exploration() raises
     decision = history.decisions[number - 1]
     before = [belief for belief in history.maps if belief.observations <= decision.observations]
     known = history.records[: decision.records]
@@ -182,7 +181,7 @@ def explain(
         available=available,
         nearest=float(distances.min()),
         outcome=history.outcomes[decision.number] if decision.number < len(history.outcomes) else None,
-        attempts=tuple(old.reason for old in history.rejected if old.observation.index == decision.candidate),
+        attempts=tuple(old.reason for old in history.rejected if old.candidate == decision.candidate),
     )
 
 

@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from agents.protocols import HasLatent, Pool
-from curio_plans.documents.history import History
-from curio_plans.study.common import AnalysisError, Build, measured, measured_spectra, pool_of, rebuild_agent
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.study.common import AnalysisError, Build, measured, measured_spectra, rebuild_agent
 
 
-def latent_clusters(history: History, build: Build, clusters: int = 3, seed: int = 0) -> xarray.Dataset:
+def latent_clusters(history: AgentRun, build: Build, clusters: int = 3, seed: int = 0) -> xarray.Dataset:
     """Cluster the agent's latent space and map the classes back to where they are on the sample.
 
     Figures 1 and 3 of Vatsavai et al., Digital Discovery 2025: k-means over the latent coordinates of all candidates.
 
     Parameters
     ----------
-    history : History
+    history : AgentRun
         A run of the plan ``curiosity``.
     build : callable
         See :func:`rebuild_agent`.
@@ -40,7 +40,7 @@ def latent_clusters(history: History, build: Build, clusters: int = 3, seed: int
         If the agent has no latent space or was not trained yet, or the pool has fewer than `clusters` candidates.
     """
     agent = rebuild_agent(history, build)
-    pool = pool_of(history)
+    pool = history.pool
     latent = agent.latent() if isinstance(agent, HasLatent) else None
     if latent is None:
         raise AnalysisError(f"the agent {agent.config['agent']!r} has no latent space, or was not trained yet")

@@ -11,14 +11,13 @@ from sklearn.model_selection import KFold
 
 from agents.pool import make_pool
 from agents.protocols import Pool
-from curio_plans.documents.history import History
-from curio_plans.documents.streams import IMAGE
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.study.common import AnalysisError, Build, measured_spectra, rebuild_agent
 from curio_plans.study.floors import ridge_prediction
 
 
 def patch_sizes(
-    history: History,
+    history: AgentRun,
     build: Build,
     windows: Sequence[int] = (5, 7, 9, 11, 13),
     folds: int = 5,
@@ -33,7 +32,7 @@ def patch_sizes(
 
     Parameters
     ----------
-    history : History
+    history : AgentRun
         A run of an agent with a model.
     build : callable
         See :func:`rebuild_agent`.
@@ -90,27 +89,22 @@ def patch_sizes(
 
 
 def _agent_prediction(
-    history: History, build: Build, pool: Pool, at: NDArray[np.int64], kept: NDArray[np.intp]
+    history: AgentRun, build: Build, pool: Pool, at: NDArray[np.int64], kept: NDArray[np.intp]
 ) -> NDArray[np.float32] | None:
     """Return what the run's agent predicts over `pool` from the observations `kept`."""
-    agent = build(history.start["agent"] if history.start else {})
+    agent = build(history.config)
     agent.ingest(pool)
     for number in kept:
         agent.ingest(replace(history.observations[number], index=int(at[number])))
     return agent.report().prediction
 
 
-def _recut(history: History, window: int) -> Pool:
+def _recut(history: AgentRun, window: int) -> Pool:
     """Return every patch of `window` px of the run's image."""
-    if history.frame is None or history.start is None:
-        raise AnalysisError("this run has no image")
-    imager = f"{history.microscope}_imager"
-    configuration = history.configuration[IMAGE]
-    names = list(configuration[f"{imager}_channels"])
-    frame = history.frame[[names.index(name) for name in history.start["pool"]["channels"]]]
-    x_min, x_max, y_min, y_max = (float(edge) for edge in configuration[f"{imager}_area"])
+    image = history.images[0]
+    frame = image.frame[[image.channels.index(name) for name in history.start["pool"]["channels"]]]
     try:
-        return make_pool(frame, (x_min, x_max, y_min, y_max), window, stride=1)
+        return make_pool(frame, image.area, window, stride=1)
     except ValueError as error:
         raise AnalysisError(str(error)) from error
 

@@ -4,12 +4,12 @@ import numpy as np
 import xarray
 from scipy.spatial.distance import cdist
 
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.streams import BeliefMap
 from curio_plans.study.common import AnalysisError
 
 
-def acquisitions(history: History) -> xarray.Dataset:
+def acquisitions(history: AgentRun) -> xarray.Dataset:
     """Return where and why each point was measured, and how wrong the agent was there just before.
 
     Returns
@@ -60,6 +60,6 @@ def acquisitions(history: History) -> xarray.Dataset:
     return data
 
 
-def _latest_prediction(history: History, observations: int) -> BeliefMap | None:
+def _latest_prediction(history: AgentRun, observations: int) -> BeliefMap | None:
     known = [belief for belief in history.maps if belief.observations <= observations and belief.prediction is not None]
     return known[-1] if known else None

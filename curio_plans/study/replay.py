@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.protocols import Agent, Config, Context, Estimate, EstimatesError, Question, RecordError, Suggestion
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import Stored
 from curio_plans.documents.start import versions
-from curio_plans.documents.streams import Decision, Stored
+from curio_plans.documents.streams import Decision
 from curio_plans.rules.stopping import StoppingRule
-from curio_plans.study.agent_run import ReplayError, exploration
+from curio_plans.study.common import ReplayError
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,13 @@ def verify(
     Raises
     ------
     ReplayError
-        If this is not a run of an agent, or the agent cannot be rebuilt from its start document and earlier runs.
+        If the agent cannot be rebuilt from its start document.
+    DocumentError
+        If this is not a run of an agent, or a prior run that it learned from is missing or changed.
     """
-    history = exploration(documents, stored)
+    history = AgentRun.read(documents, stored)
     try:
-        agent = build(history.start["agent"] if history.start is not None else {})
+        agent = build(history.config)
     except (ValueError, TypeError) as error:
         raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
 
@@ -153,7 +156,7 @@ def verify(
         chosen=total - len(initial),
         chosen_identical=total - len(initial) - len(different - set(initial)),
         first=differences[0] if differences else None,
-        versions=changed_versions(history.start.get("versions", {}) if history.start is not None else {}),
+        versions=changed_versions(history.start.get("versions", {})),
     )
 
 
@@ -180,7 +183,7 @@ def _estimate(agent: Agent) -> Estimate | None:
 
 
 def _compare(
-    stored: Decision, replayed: Suggestion | str, estimate: Estimate | None, history: History, *, uids: bool
+    stored: Decision, replayed: Suggestion | str, estimate: Estimate | None, history: AgentRun, *, uids: bool
 ) -> Difference | None:
     said = _say(stored.candidate, stored.phase, stored.score, stored.parts, stored.estimate)
     if isinstance(replayed, str):
@@ -201,17 +204,17 @@ def _compare(
     return None
 
 
-def _compare_ending(agent: Agent, history: History, ingested: int) -> Difference | None:
+def _compare_ending(agent: Agent, history: AgentRun, ingested: int) -> Difference | None:
     """Tell whether the agent would have ended the run as it says, where that was the agent's doing."""
-    stored, start = history.ending, history.start
-    if stored is None or start is None or stored.rule not in ("error", "gain"):
+    stored = history.ending
+    if stored is None or stored.rule not in ("error", "gain"):
         return None
     number, said = len(history.decisions), repr(stored)
     try:
         agent.ingest(*history.records[ingested : stored.records])
     except RecordError as error:
         return Difference(number, said, f"the agent refuses a stored observation: {error}")
-    rule, estimate = StoppingRule(**start["plan_args"]["until"]), _estimate(agent)
+    rule, estimate = StoppingRule(**history.start["plan_args"]["until"]), _estimate(agent)
     replayed = rule.satisfied(stored.records, estimate)
     if replayed == stored:
         return None

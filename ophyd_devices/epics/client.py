@@ -4,10 +4,11 @@ import contextlib
 import inspect
 import itertools
 import json
+import math
 import secrets
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class EpicsBackend:
     def __init__(self, prefix: str, timeout: float = 5.0) -> None:
         self.prefix = prefix
         self._timeout = timeout
+        self._client = float(secrets.randbits(40) + 1)
         self._tokens = itertools.count(secrets.randbits(40) + 1)
         self._running = 0
         self._closed = False
@@ -163,8 +165,10 @@ class EpicsBackend:
 
         When it is broken, the IOC stops what runs and withdraws.
         """
+        response = self._put("KeepAlive", [self._client, seconds], self._timeout)
+        if not response.status.success:
+            raise BackendError(f"the IOC refused the promise of a sign of life: {self._text('Message')}")
         self._promise = seconds
-        self._send("KeepAlive", [seconds])
 
     def stop(self) -> None:
         """End the running action, from any thread; where the server is lost, the action says so itself."""
@@ -206,13 +210,13 @@ class EpicsBackend:
                 f"{pv.name} takes {pv.channel.native_data_count} numbers, got {len(values)}; "
                 "choose fewer steps or places"
             )
-        circuit, ended = pv.circuit_manager, threading.Event()
         self._running = token
         try:
-            self._send(name, values, callback=lambda _: ended.set())
-            self._wait(ended, circuit, name)
+            response = self._put(name, values)
         finally:
             self._running = 0
+        if not response.status.success:
+            raise BackendError(f"the IOC refused {name}: {self._text('Message')}")
         outcome, message = Outcome(int(self._read("Outcome")[0])), self._text("Message")
         if self._read("Done")[0] != token:
             raise BackendError(
@@ -224,14 +228,27 @@ class EpicsBackend:
         if outcome is Outcome.REFUSED:
             raise BackendError(message)
 
-    def _wait(self, ended: threading.Event, circuit: Any, name: str) -> None:
-        promised = time.monotonic()
-        while not ended.wait(min(POLL_S, self._promise / 4 or POLL_S)):
-            if circuit.dead.is_set():
+    def _put(self, name: str, values: Sequence[float] | NDArray[np.float64], timeout: float = math.inf) -> Any:
+        """Put once, wait for the reply and return it; meanwhile renew the promise.
+
+        Raises
+        ------
+        BackendError
+            If the server is lost, or does not reply within `timeout`.
+        """
+        self._connect()
+        circuit, replies = self._pvs[name].circuit_manager, SimpleQueue[Any]()
+        began = promised = time.monotonic()
+        self._send(name, values, callback=replies.put)
+        while True:
+            with contextlib.suppress(Empty):
+                return replies.get(timeout=min(POLL_S, self._promise / 4 or POLL_S))
+            now = time.monotonic()
+            if circuit.dead.is_set() or now - began > timeout:
                 raise self._lost(f"the server of {self.prefix} was lost during {name}")
-            if self._promise and time.monotonic() - promised > self._promise / 4:
-                promised = time.monotonic()
-                self._send("KeepAlive", [self._promise])
+            if self._promise and now - promised > self._promise / 4:
+                promised = now
+                self._send("KeepAlive", [self._client, self._promise])
 
     def _lost(self, what: str) -> BackendError:
         """Return the error for a server that does not answer: what is known of the tip, and what to do."""

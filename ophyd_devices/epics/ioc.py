@@ -1,7 +1,7 @@
 """An IOC that serves any backend over Channel Access.
 
-The loop of the server never waits for the instrument: every call to the backend is made in one worker thread, one at a
-time, and only :meth:`~ophyd_devices.backend.AfmBackend.stop` comes from another. The IOC begins and ends with the tip
+The server's loop never waits for the instrument: one worker thread calls the backend, one call at a time. Only
+:meth:`~ophyd_devices.backend.AfmBackend.stop` comes from another thread. The IOC starts and ends with the tip
 withdrawn.
 """
 
@@ -11,12 +11,12 @@ import json
 import logging
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from caproto import AlarmSeverity, AlarmStatus, ChannelType
+from caproto import AlarmSeverity, AlarmStatus, CAStatus, ChannelType
 from caproto.asyncio.server import Context
 from caproto.server import PVGroup, PvpropertyData, pvproperty
 from numpy.typing import NDArray
@@ -26,7 +26,26 @@ from ophyd_devices.epics import wire
 from ophyd_devices.epics.wire import Outcome, Watchdog
 
 INSIST_S = 0.05
-"""The watchdog stops again after this time: a stop that comes while an action starts may be lost."""
+"""The watchdog repeats a stop after this time: one that arrives while an action starts may be lost."""
+
+
+class _Answering:
+    """A PV that replies to every put. To one that fails, caproto sends an error response that its clients ignore."""
+
+    async def auth_write(self, *arguments: Any, **options: Any) -> Any:
+        """Write what a client puts. Where that fails, the put completes as failed, and ``Message`` says why."""
+        try:
+            return await super().auth_write(*arguments, **options)  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001  whatever is wrong with a put, its client is told
+            pv: Any = self
+            why = str(error) or "the value cannot be converted"
+            await pv.group.message.write(f"{pv.pvname} refused a put: {why}")
+            await pv.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
+            return CAStatus.ECA_PUTFAIL
+
+
+def _answering(types: Mapping[Any, type]) -> dict[Any, type]:
+    return {dtype: type(kind.__name__, (_Answering, kind), {}) for dtype, kind in types.items()}
 
 
 def _text(name: str, doc: str, **more: Any) -> Any:
@@ -76,8 +95,10 @@ class AfmIoc(PVGroup):
         In front of each PV's name.
     """
 
+    type_map = _answering(PVGroup.type_map)
+    type_map_read_only = _answering(PVGroup.type_map_read_only)
+
     _running: tuple[float, str] | None = None  # token and name
-    _deadline: asyncio.Task[None] | None = None
     _broken = ""  # why the watchdog is withdrawing
 
     async def _move(self, _: PvpropertyData, values: Sequence[float]) -> None:
@@ -90,10 +111,12 @@ class AfmIoc(PVGroup):
         await self._act("Withdraw", values, 0, lambda _: self.backend.withdraw())
 
     async def _image(self, _: PvpropertyData, values: Sequence[float]) -> None:
-        loop, token = asyncio.get_running_loop(), np.atleast_1d(values)[0]
+        loop = asyncio.get_running_loop()
 
         def progress(done: int, total: int) -> None:
-            loop.call_soon_threadsafe(lambda: loop.create_task(self.frame_lines.write([token, done, total])))
+            if self._running is not None:
+                lines = [self._running[0], done, total]
+                loop.call_soon_threadsafe(lambda: loop.create_task(self.frame_lines.write(lines)))
 
         def image(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
             x_min, x_max, y_min, y_max, ny, nx, line_rate = numbers.tolist()
@@ -131,16 +154,21 @@ class AfmIoc(PVGroup):
         await self._act("Reference", values, None, look_up, publish)
 
     async def _interrupt(self, _: PvpropertyData, token: float) -> None:
+        if not 0 <= token < np.inf:
+            raise ValueError(f"expected the token of an action, or 0 for whatever runs, got {token:g}")
         if self._running is not None and token in (0, self._running[0]):
             await self._stop()
 
-    async def _promise(self, _: PvpropertyData, seconds: float) -> None:
-        if self._broken:
-            return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        await self.watchdog.write(Watchdog.WATCHING if seconds > 0 else Watchdog.OFF)
-        self._deadline = asyncio.create_task(self._watch(seconds)) if seconds > 0 else None
+    async def _promise(self, _: PvpropertyData, values: Sequence[float]) -> None:
+        client, seconds = wire.check_promise(_array(values))
+        if seconds and self._broken:
+            raise ValueError(self._broken)
+        if client in self._promises:
+            self._promises.pop(client).cancel()
+        if seconds:
+            self._promises[client] = asyncio.create_task(self._watch(client, seconds))
+        if not self._broken:
+            await self.watchdog.write(Watchdog.WATCHING if self._promises else Watchdog.OFF)
 
     info = _text("Info", "What is fixed about the instrument, JSON.")
     session = _text("Session", "Another text each time the IOC is started.")
@@ -176,16 +204,19 @@ class AfmIoc(PVGroup):
     reference_shape = _numbers("Reference:Shape", "N, K; 0, 0 where the truth is not known.", 2, int)
     reference_data = _numbers("Reference:Data", "True spectra, flat.", wire.REFERENCE_MAX)
 
-    keep_alive = pvproperty(
-        put=_promise, value=0.0, name="KeepAlive", units="s", precision=3,
-        doc="Withdraw unless this is put again within so many s; 0: no more.",
-    )  # fmt: skip
-    watchdog = _choice("Watchdog", "What the watchdog does, or did last.", Watchdog)
+    keep_alive = _action(
+        "KeepAlive",
+        "number of a client, s: withdraw unless it puts this again in time; 0 s ends its promise",
+        2,
+        _promise,
+    )
+    watchdog = _choice("Watchdog", "What the watchdog is doing, or did last.", Watchdog)
 
     def __init__(self, backend: AfmBackend, prefix: str) -> None:
         super().__init__(prefix)
         self.backend = backend
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="instrument")
+        self._promises: dict[float, asyncio.Task[None]] = {}  # by client
 
     async def begin(self) -> None:
         """Withdraw, and publish what is fixed and where the instrument is."""
@@ -200,9 +231,12 @@ class AfmIoc(PVGroup):
         await self._ask(self.backend.close)
         self._worker.shutdown()
 
-    async def _watch(self, seconds: float) -> None:
+    async def _watch(self, client: float, seconds: float) -> None:
         """Withdraw after `seconds`, unless cancelled before."""
         await asyncio.sleep(seconds)
+        del self._promises[client]
+        if self._broken:
+            return
         self._broken = f"the watchdog withdraws the tip: the client gave no sign of life for {seconds:g} s"
         while self._broken:
             try:
@@ -224,16 +258,23 @@ class AfmIoc(PVGroup):
         action: Callable[[NDArray[np.float64]], Any],
         publish: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Run `action` with the numbers behind the token; the put is complete when it has ended."""
-        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
-        token = float(numbers[0])
+        """Run `action` with the numbers after the token; the put completes when it has ended.
+
+        Raises
+        ------
+        ValueError
+            If there is no sound token; without it the outcome could not be told apart from another action's.
+        """
+        numbers = _array(values)
+        token = wire.check_token(name, numbers)
         if self._running is not None or self._broken:
             doing = self._broken or f"the instrument is busy with {self._running[1]}"  # type: ignore[index]
             await self._conclude(token, Outcome.REFUSED, f"{doing}; wait until Busy is 0")
             return
-        if expected is not None and len(numbers) != 1 + expected:
-            message = f"{name} takes a token and {expected} numbers, got {len(numbers) - 1}; nothing was done"
-            await self._conclude(token, Outcome.REFUSED, message)
+        try:
+            wire.check_arguments(name, numbers[1:], expected)
+        except ValueError as error:
+            await self._conclude(token, Outcome.REFUSED, str(error))
             return
         self._running = token, name
         # A task of its own: a client that vanishes takes its put with it, not what the instrument is doing.
@@ -297,6 +338,11 @@ class AfmIoc(PVGroup):
         while self._running is not None:
             await self._stop()
             await asyncio.sleep(INSIST_S)
+
+
+def _array(values: float | Sequence[float]) -> NDArray[np.float64]:
+    """Return what was put, (N,); a single number comes without a sequence."""
+    return np.atleast_1d(np.asarray(values, dtype=np.float64))
 
 
 def serve(

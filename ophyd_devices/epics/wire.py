@@ -1,8 +1,8 @@
-"""What client and IOC agree on: how an instrument describes itself as text, and how an action is written as numbers.
+"""What client and IOC agree on: the instrument's description as text, and actions as numbers.
 
 Each action is one put of a float64 waveform: a token that the client chose, then the arguments. One put cannot be
-mixed with another client's, and cannot be torn apart by an IOC that is started again in between. When the put is
-complete, ``Done`` holds the token, ``Outcome`` and ``Message`` say how it ended, and only then the data are there.
+mixed with another client's, and an IOC that is started again in between cannot run half of it. When the put is
+complete, ``Done`` holds the token, ``Outcome`` and ``Message`` say how the action ended, and the data are published.
 """
 
 import json
@@ -22,6 +22,8 @@ REFERENCE_MAX = 2**24
 """Values of the largest set of true spectra."""
 TEXT_MAX = 2**16
 """Bytes of the longest text."""
+PROMISE_RANGE = (0.05, 3600.0)
+"""Shortest and longest time in s for which a client may promise a sign of life."""
 
 
 class Outcome(IntEnum):
@@ -33,7 +35,7 @@ class Outcome(IntEnum):
 
 
 class Watchdog(IntEnum):
-    """What the watchdog does, or did last."""
+    """What the watchdog is doing, or did last."""
 
     OFF = 0
     WATCHING = 1
@@ -68,6 +70,48 @@ def encode_reference(positions: NDArray[np.float64], bias: NDArray[np.float64]) 
 
 
 def decode_reference(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return positions (N, 2) and bias (K,)."""
-    steps = int(values[0])
-    return values[1 + steps :].reshape(-1, 2), values[1 : 1 + steps]
+    """Return positions (N, 2) and bias (K,).
+
+    Raises
+    ------
+    ValueError
+        If `values` are not K, then K numbers, then pairs.
+    """
+    steps = values[0] if len(values) else 0.0
+    rest = len(values) - 1 - steps
+    if not (steps >= 1 and steps % 1 == 0 and rest >= 0 and rest % 2 == 0):
+        raise ValueError(
+            f"Reference takes K, K steps of the bias, then x and y of each place; got K = {steps:g} and "
+            f"{max(len(values) - 1, 0)} numbers after it"
+        )
+    return values[1 + int(steps) :].reshape(-1, 2), values[1 : 1 + int(steps)]
+
+
+def check_token(name: str, values: NDArray[np.float64]) -> float:
+    """Return the token that `values` begin with; raise ValueError unless it is a positive finite number."""
+    if len(values) and 0 < values[0] < np.inf:
+        return float(values[0])
+    token = f"{values[0]:g}" if len(values) else "nothing"
+    raise ValueError(f"{name} takes a token first, a positive finite number, got {token}; nothing was done")
+
+
+def check_arguments(name: str, arguments: NDArray[np.float64], expected: int | None) -> None:
+    """Raise ValueError unless `arguments` are finite numbers, `expected` many unless that is None."""
+    if expected is not None and len(arguments) != expected:
+        raise ValueError(f"{name} takes a token and {expected} numbers, got {len(arguments)}; nothing was done")
+    if not np.isfinite(arguments).all():
+        bad = int(np.argmin(np.isfinite(arguments)))
+        raise ValueError(
+            f"{name} takes finite numbers, got {arguments[bad]:g} as number {bad + 1} after the token; nothing was done"
+        )
+
+
+def check_promise(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return client and seconds of a put to ``KeepAlive``; raise ValueError unless both are possible."""
+    low, high = PROMISE_RANGE
+    if len(values) != 2 or not 0 < values[0] < np.inf or not (values[1] == 0 or low <= values[1] <= high):
+        raise ValueError(
+            f"KeepAlive takes the number of a client (positive) and {low:g} … {high:g} s, or 0 to end its promise, got "
+            f"{', '.join(f'{value:g}' for value in values[:3]) or 'nothing'}; its promise is as before"
+        )
+    return float(values[0]), float(values[1])

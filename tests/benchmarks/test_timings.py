@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
         (["responsiveness.py", "--quick"], "gaps between ticks"),
         (["storing.py", "--quick"], "ms"),
         (["overhead.py", "--quick"], "list_scan"),
+        (["devices.py", "--quick"], "longest gap"),
         (["drift.py", "--quick"], "corrected every 1 min: mean error"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

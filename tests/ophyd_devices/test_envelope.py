@@ -11,25 +11,11 @@ from pydantic import ValidationError
 from safety import Recorder, box, hull, shape_distance
 
 from curio_plans.plans import spectra_at
-from ophyd_devices import AFM, DoseLog, Envelope, EnvelopeError
-from ophyd_devices.dose import DoseLogError
+from ophyd_devices import Envelope, EnvelopeError
 from ophyd_devices.envelope import hull_distance
 from ophyd_devices.twin import twin
 
 ZONE = {"kind": "circle", "x": 300, "y": 300, "radius": 50}
-
-
-@pytest.fixture
-def make():
-    made = []
-
-    def build(backend=None, *, doses=None, **limits):
-        made.append(AFM(backend or Recorder(), envelope=Envelope.model_validate(limits), doses=doses))
-        return made[-1]
-
-    yield build
-    for afm in made:
-        afm.close()
 
 
 def test_an_envelope_is_a_frozen_value_that_json_can_hold():
@@ -136,33 +122,6 @@ def test_the_guard_has_the_last_word(make):
     with pytest.raises(EnvelopeError, match="lower the amplitude"):
         afm.backend.spectrum(np.array([20.0]), 1.0)
     assert backend.commands == sent
-
-
-def test_the_dose_outlives_the_session(make, tmp_path):
-    path = tmp_path / "doses.jsonl"
-    for session in range(2):
-        afm = make(doses=DoseLog(path), dose_per_spot={"loops": 2, "radius": 10})
-        afm.tip.set("engaged").wait(5)
-        afm.spectrometer.trigger().wait(5)
-        assert afm.tip.loops.get() == session + 1
-    with pytest.raises(EnvelopeError, match="2 spectra within 10 nm"):
-        afm.spectrometer.trigger().wait(5)
-    with pytest.raises(EnvelopeError, match="withdraw first"):
-        afm.tip.replace()
-    afm.tip.set("withdrawn").wait(5)
-    afm.tip.replace()
-    afm.replace_sample()
-    assert afm.tip.loops.get() == 0
-    fresh = DoseLog(path)
-    assert (fresh.tip_loops, len(fresh.places)) == (0, 0)
-
-
-@pytest.mark.parametrize("line", ['{"loop": [1]}', '{"loop": [1, "a"]}', '{"replaced": "cat"}', '{"loop": [1, 2', "[]"])
-def test_a_damaged_dose_log_is_refused(tmp_path, line):
-    path = tmp_path / "doses.jsonl"
-    path.write_text('{"loop": [1.0, 2.0]}\n' + line)
-    with pytest.raises(DoseLogError, match="line 2: expected an entry"):
-        DoseLog(path)
 
 
 def test_a_twin_keeps_to_its_envelope_too(make):

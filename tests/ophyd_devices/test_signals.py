@@ -1,3 +1,5 @@
+import tracemalloc
+
 import event_model
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -59,6 +61,13 @@ def test_what_was_put_is_a_copy():
         ({"value": np.zeros(2), "limits": (0, 1)}, [0.5, -1], LimitError, "outside"),
         ({"value": np.zeros(2), "fixed": True}, [1, 2, 3], ValueError, r"expected shape \(2,\)"),
         ({"writable": False}, 1.0, ReadOnlyError, "only the instrument sets it"),
+        ({"dtype": "<i8", "value": 1}, np.inf, ValueError, "expected integer"),
+        ({"dtype": "<i8", "value": 1}, np.nan, ValueError, "expected integer"),
+        ({"dtype": "<i8", "value": 1}, 2**63, ValueError, "expected integer"),
+        ({"dtype": "<i8", "value": 1}, 1e300, ValueError, "expected integer"),
+        ({"value": np.zeros(2)}, np.ma.array([1.0, 2.0], mask=[True, False]), ValueError, "fill them with NaN"),
+        ({"value": np.zeros(2)}, np.ones(2, complex), ValueError, "expected number"),
+        ({"value": np.zeros(2)}, {1.0, 2.0}, ValueError, "expected 1 dimensions"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_changes(signal, value, error, message):
@@ -67,6 +76,25 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(signal, value, error, 
     with pytest.raises(error, match=message):
         subject.put(value)
     assert np.array_equal(subject.get(), before)
+
+
+def test_the_error_for_a_large_array_is_short_and_says_what_came():
+    signal = TypedSignal(name="s", value=np.zeros((1, 1, 1)), limits=(0, 1))
+    with pytest.raises(LimitError, match=r"(?s)s: \[\[\[2\. 2\. \.\.\. 2\. 2\.\].* is outside 0 … 1") as caught:
+        signal.put(np.full((4, 512, 512), 2.0))
+    assert len(str(caught.value)) < 300
+
+
+def test_publishing_a_frame_takes_one_copy_and_no_text_of_it():
+    signal = TypedSignal(name="s", dtype="<f4", value=np.zeros((1, 1, 1)))
+    frame = np.ones((4, 512, 512), np.float32)
+    tracemalloc.start()
+    try:
+        signal.publish(frame)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert frame.nbytes < peak < 1.5 * frame.nbytes
 
 
 @pytest.mark.parametrize("options", [{}, {"dtype": "U", "value": "a"}, {"value": np.zeros((2, 2)), "limits": (0, 1)}])

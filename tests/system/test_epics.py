@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus
+from caproto import CAStatus, ChannelType
+from caproto.threading.client import Context
 
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices import AFM, AfmBackend
 from ophyd_devices.backend import BackendError, Info, Interrupted
 from ophyd_devices.epics import EpicsBackend
-from ophyd_devices.epics.wire import Watchdog, decode_info, encode_info
+from ophyd_devices.epics.wire import Outcome, Watchdog, decode_info, encode_info
 from ophyd_devices.twin import recorded, twin
 
 
@@ -390,6 +393,134 @@ def test_a_value_that_the_instrument_cannot_give_is_never_an_old_one_and_the_wat
     assert client.in_contact()
     client.keep_alive(0.1)
     until(lambda: not client.in_contact())
+
+
+@pytest.fixture
+def pvs():
+    """The PVs of an IOC by name, as any client of Channel Access sees them."""
+    contexts = []
+
+    def find(ioc, *names):
+        contexts.append(Context())
+        found = contexts[-1].get_pvs(*(ioc.prefix + name for name in names))
+        for pv in found:
+            pv.wait_for_connection(timeout=10)
+        return found
+
+    yield find
+    for context in contexts:
+        context.disconnect()
+
+
+def text(pv):
+    return bytes(pv.read().data).rstrip(b"\0").decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("Move", [np.nan, 10, 10, 1e6, 0], "takes a token first, a positive finite number, got nan; nothing was done"),
+        ("Move", [np.inf, 10, 10, 1e6, 0], "got inf"),
+        ("Move", [-1, 10, 10, 1e6, 0], "got -1"),
+        ("Move", [0, 10, 10, 1e6, 0], "got 0"),
+        ("Move", [], "got nothing"),
+        ("Move", range(20), "too large"),
+        ("Move", "here", "cannot be converted"),
+        ("Frame", [np.nan, 0, 10, 0, 10, 4, 4, 1], "got nan"),
+        ("Frame", [], "got nothing"),
+        ("Position", [10, 10], "cannot write"),
+        ("Watchdog", [1], "cannot write"),
+        ("Stop", [np.nan], "expected the token of an action, or 0 for whatever runs, got nan"),
+        ("Stop", [-1], "got -1"),
+        ("Stop", "all", "cannot be converted"),
+        ("KeepAlive", [7, np.nan], "0.05 … 3600 s, or 0 to end its promise, got 7, nan; its promise is as before"),
+        ("KeepAlive", [7, np.inf], "got 7, inf"),
+        ("KeepAlive", [7, -1], "got 7, -1"),
+        ("KeepAlive", [7, 1e-300], "got 7, 1e-300"),
+        ("KeepAlive", [7, 1e9], r"got 7, 1e\+09"),
+        ("KeepAlive", [np.nan, 1], "got nan, 1"),
+        ("KeepAlive", [0, 1], "got 0, 1"),
+        ("KeepAlive", [10], "got 10"),
+        ("KeepAlive", [], "got nothing"),
+        ("KeepAlive", "soon", "cannot be converted"),
+    ],
+)
+def test_each_put_that_is_refused_is_answered_as_failed_and_changes_nothing(quick, pvs, name, value, why):
+    pv, message, done, watchdog, position = pvs(quick, name, "Message", "Done", "Watchdog", "Position")
+    before = [entry.read().data.tolist() for entry in (done, watchdog, position)]
+    kind = {"data_type": ChannelType.STRING} if isinstance(value, str) else {}
+    response = pv.write([value] if isinstance(value, str) else list(value), wait=True, timeout=60, **kind)
+    assert response.status is CAStatus.ECA_PUTFAIL.value
+    assert re.search(f"{quick.prefix}{name} refused a put: .*{why}", text(message))
+    assert [entry.read().data.tolist() for entry in (done, watchdog, position)] == before
+    assert all(entry.read(data_type="status").metadata.severity == 0 for entry in (done, watchdog))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        (
+            "Move",
+            [10, np.nan, 1e6, 0],
+            "Move takes finite numbers, got nan as number 2 after the token; nothing was done",
+        ),
+        ("Move", [10, 10], "Move takes a token and 4 numbers, got 2; nothing was done"),
+        ("Engage", [np.inf], "got inf as number 1"),
+        ("Spectrum", [1e-3, 0, np.nan], "got nan as number 3"),
+        (
+            "Reference",
+            [],
+            "Reference takes K, K steps of the bias, then x and y of each place; got K = 0 and 0 numbers",
+        ),
+        ("Reference", [1e9, 0], r"got K = 1e\+09 and 1 numbers after it"),
+        ("Reference", [1.5, 0, 10, 10], "got K = 1.5"),
+        ("Reference", [1, 0, 10], "got K = 1 and 2 numbers after it"),
+    ],
+)
+def test_an_action_with_unsound_numbers_is_refused_under_its_token(quick, pvs, name, arguments, why):
+    pv, message, done, outcome, position = pvs(quick, name, "Message", "Done", "Outcome", "Position")
+    before = position.read().data.tolist()
+    token = 1e6 + np.random.default_rng().integers(10**6)
+    pv.write([token, *arguments], wait=True, timeout=60)
+    assert done.read().data[0] == token
+    assert outcome.read().data[0] == Outcome.REFUSED
+    assert re.search(why, text(message))
+    assert position.read().data.tolist() == before
+
+
+def test_a_promise_that_is_refused_is_told_and_not_made(connect, quick):
+    client = connect(quick)
+    for seconds in (np.nan, -1.0, 1e-300, 1e9):
+        with pytest.raises(BackendError, match=r"refused the promise of a sign of life: .*KeepAlive takes"):
+            client.keep_alive(seconds)
+    client.keep_alive(60)
+    client.keep_alive(0)
+
+
+def test_nobody_ends_the_promise_of_another(connect, quick, pvs):
+    client, stranger = connect(quick), connect(quick)
+    watchdog, keep_alive = pvs(quick, "Watchdog", "KeepAlive")
+    client.engage(20)
+    client.keep_alive(1.0)
+    stranger.keep_alive(0)
+    stranger.keep_alive(60)
+    stranger.keep_alive(0)
+    keep_alive.write([5, 0], wait=True, timeout=60)
+    assert watchdog.read().data[0] == Watchdog.WATCHING
+    until(lambda: watchdog.read().data[0] == Watchdog.WITHDREW)
+    assert not client.in_contact()
+
+
+def test_one_broken_promise_of_two_withdraws(connect, quick, pvs):
+    client, stranger = connect(quick), connect(quick)
+    (watchdog,) = pvs(quick, "Watchdog")
+    client.engage(20)
+    client.keep_alive(60)
+    stranger.keep_alive(0.2)
+    until(lambda: watchdog.read().data[0] == Watchdog.WITHDREW)
+    assert not client.in_contact()
+    client.keep_alive(0)
+    assert watchdog.read().data[0] == Watchdog.OFF
 
 
 def test_nothing_answers(network):

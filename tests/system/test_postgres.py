@@ -135,12 +135,17 @@ def served(postgres, tmp_path_factory):
         "CURIO_ARRAYS": str(place / "arrays"),
         "CURIO_SECRET": "0123456789abcdef",
         "CURIO_ADMIN_PASSWORD": "only for this test",
+        "TILED_CONFIG": "server.yml",
         "TILED_PROFILES": str(place / "profiles"),
         "TILED_CACHE_DIR": str(place / "cache"),
     }
     said = blocks()
     wanted = set(re.findall(r"\$\{(\w+)\}", (place / "server.yml").read_text().split("\n", 2)[2]))
-    assert set(re.findall(r"^export (\w+)=", said["settings"], flags=re.MULTILINE)) == {"PGUSER", *wanted}
+    assert set(re.findall(r"^export (\w+)=", said["settings"], flags=re.MULTILINE)) == {
+        "PGUSER",
+        "TILED_CONFIG",
+        *wanted,
+    }
 
     def bash(commands):
         commands = commands.replace("sudo -u postgres ", "").replace("localhost:8000", f"127.0.0.1:{port}")
@@ -272,6 +277,8 @@ def test_without_a_right_key_nothing_can_be_read_or_written(key, served, tmp_pat
     headers = {} if key is None else {"Authorization": f"Apikey {key}"}
     for path in ("metadata/", "search/", "container/full/"):
         assert httpx.get(f"{served.uri}/api/v1/{path}", headers=headers).status_code == 401, path
+    assert httpx.get(f"{served.uri}/api/graphql", headers=headers).status_code == 401
+    assert httpx.get(f"{served.uri}/ui/%2fetc/hostname", headers=headers).status_code == 404
     posted = {"structure_family": "container", "metadata": {}, "data_sources": [], "specs": []}
     assert httpx.post(f"{served.uri}/api/v1/metadata/", json=posted, headers=headers).status_code == 401
 

@@ -2,16 +2,21 @@ import copy
 
 import numpy as np
 import pytest
+from support import measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DocumentError
 from curio_plans.plans import curiosity
 
 
+@pytest.fixture(scope="module")
+def stored(wanderer):
+    return measure(curiosity, {}, 6, build=wanderer)
+
+
 @pytest.fixture
-def run(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {}, 6, build=wanderer))
-    return documents
+def run(stored):
+    return copy.deepcopy(stored)
 
 
 def test_folding_step_by_step_and_at_once_is_the_same(run):
@@ -57,5 +62,5 @@ def test_events_without_a_start_are_an_error(run):
 
 def test_a_channel_that_the_image_does_not_have_is_an_error(run):
     run[0][1]["pool"]["channels"] = ["colour"]
-    with pytest.raises(DocumentError, match=r"wants channels \['colour'\]"):
+    with pytest.raises(DocumentError, match=r"needs the channels \['colour'\]"):
         History(run)

@@ -5,19 +5,19 @@ import pytest
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
+from support import measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.documents.reemit import reemit
-from curio_plans.documents.streams import DocumentError
 from curio_plans.plans import curiosity
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import count_points, read_documents
 
 
-@pytest.fixture
-def run(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"seed": 4}, 5, build=wanderer))
-    return documents
+@pytest.fixture(scope="module")
+def run(wanderer):
+    return measure(curiosity, {"seed": 4}, 5, build=wanderer)
 
 
 def emitted(documents, **options):

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.simulators import check_limits
+from support import events, measure, streams
 
 from agents.base import BaseAgent
 from agents.protocols import Estimate, Exclusion, Report, Suggestion
@@ -22,8 +22,6 @@ from curio_plans.run.resume import ResumeError
 from curio_plans.study.counterfactual import counterfactual
 from curio_plans.study.explain import explain
 from curio_plans.study.replay import verify
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
 
 ESTIMATE = Estimate(error=0.3, low=0.25, high=0.4, noise=0.1, gain=0.002, checks=8)
 
@@ -65,36 +63,9 @@ def build(config):
     return Averaging({"agent": "averaging", "seed": 0, **config})
 
 
-def microscope(**options):
-    afm = AFM(twin(seed=3, **options), name="afm")
-    afm.imager.pixels.put((32, 32))
-    afm.spectrometer.steps_per_cycle.put(16)
-    afm.spectrometer.cycles.put(2)
-    return afm
-
-
-def run(plan, *arguments, afm=None, **options):
-    """Run a plan, on a fresh microscope by default; return what it emits and where the tip is at the end."""
-    emitted = []
-    used = microscope() if afm is None else afm
-    engine = RunEngine({})
-    engine.subscribe(lambda name, doc: emitted.append((name, copy.deepcopy(dict(doc)))))
-    try:
-        engine(plan(used, *arguments, **options))
-        assert used.tip.position == "withdrawn"
-    finally:
-        if afm is None:
-            used.close()
-    return emitted
-
-
-def explored(points=12, config=None, **options):
-    return run(curiosity, {} if config is None else config, points, build=options.pop("build", build), **options)
-
-
-def streams(documents):
-    names = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
-    return [names[doc["descriptor"]] for name, doc in documents if name == "event"]
+def explored(points=12, config=None, build=build, **options):
+    """The documents of a run, on a new microscope if none is given."""
+    return measure(curiosity, config or {}, points, build=build, **options)
 
 
 @pytest.mark.parametrize(
@@ -132,11 +103,11 @@ def test_when_the_means_are_spent(spent, rule):
     [
         ({}, "until: .*expected one or more of error, gain, minutes and loops"),
         ({"cautious": False}, "expected one or more of error"),
-        ({"error": 0}, "until: error: .*greater than 0, got 0"),
-        ({"loops": 1.5}, "until: loops"),
-        ({"hours": 3}, "until: hours: Extra inputs .* known are error, cautious, gain"),
+        ({"error": 0}, "until.error: .*greater than 0, got 0"),
+        ({"loops": 1.5}, "until.loops: "),
+        ({"hours": 3}, "until.hours: there is no such key, got 3; known are error, cautious, gain"),
         ({"error": 0.3}, "need an agent that estimates its own error, and 'wanderer' does not"),
-        ({"minutes": float("inf")}, "until: minutes: .*finite number"),
+        ({"minutes": float("inf")}, "until.minutes: .*finite number"),
         ({"minutes": 0.5}, "until: minutes 0.5 is too short for an image and one point, which take 0.6"),
         ({"loops": 9, "gain": 0.3}, "need an agent that estimates its own error, and 'wanderer' does not"),
     ],
@@ -172,7 +143,7 @@ def test_an_agent_that_knows_enough_ends_the_run_and_documents_say_so():
 
 def test_what_the_agent_believes_of_its_error_is_in_each_decision_and_only_where_it_can_tell(wanderer):
     documents = explored(5)
-    told = [doc["data"] for name, doc in documents if name == "event" and "agent_error" in doc["data"]]
+    told = [doc["data"] for doc in events(documents, "agent")]
     assert [data["agent_checks"] for data in told] == [0, 0, 0, 3, 4]
     assert np.isnan([data["agent_error_high"] for data in told]).tolist() == [True] * 3 + [False] * 2
     estimates = [decision.estimate for decision in History(documents).decisions]
@@ -198,19 +169,16 @@ def test_no_point_is_begun_that_would_end_too_late():
         assert history.time <= 60 * given
 
 
-def test_time_counts_from_the_beginning_of_the_run():
-    afm = microscope()
+def test_time_counts_from_the_beginning_of_the_run(afm):
     first = explored(4, afm=afm)
     begun = afm.backend.time()
     assert begun > 30
     documents = explored(12, afm=afm, until={"minutes": begun / 60})
-    afm.close()
     assert len(History(documents).observations) == len(History(first).observations)
     assert History(documents).time <= 2 * begun
 
 
-def test_every_loop_counts_and_none_is_taken_beyond_the_budget():
-    afm = microscope()
+def test_every_loop_counts_and_none_is_taken_beyond_the_budget(afm):
     bad = {"min_snr": 1e9, "retries": 2}
     documents = explored(12, afm=afm, until={"loops": 8}, quality=bad)
     assert afm.backend.doses.tip_loops == 8
@@ -218,18 +186,15 @@ def test_every_loop_counts_and_none_is_taken_beyond_the_budget():
     assert [type(outcome) for outcome in History(documents).outcomes] == [Exclusion] * 3, "the third was tried twice"
     assert History(documents).ending.reason == "until loops 8: 8 taken"
     assert verify(documents, build).identical
-    afm.close()
 
 
-def test_escalations_count_and_need_a_loop_that_is_left(wanderer):
-    afm = microscope()
+def test_escalations_count_and_need_a_loop_that_is_left(afm, wanderer):
     rule = {"looks": 1, "radius": 1.0, "factor": 0.1}
     documents = explored(
         9, afm=afm, build=wanderer, until={"loops": 6}, escalate=stubs.finer_spectrum, escalate_when=rule
     )
     assert afm.backend.doses.tip_loops == History(documents).loops == 6
     assert "escalation" in streams(documents)
-    afm.close()
 
 
 def test_a_budget_that_is_not_needed_changes_nothing(facts):
@@ -251,7 +216,7 @@ def test_a_run_that_was_killed_anywhere_ends_where_it_would_have(until, lookahea
     assert ending.rule in until
     for number in range(2, len(whole), 3):
         stored = copy.deepcopy(whole[:number])
-        both = stored + run(resume_plan, "the run", build=build, stored=lambda uid, stored=stored: stored)
+        both = stored + measure(resume_plan, "the run", build=build, stored=lambda uid, stored=stored: stored)
         assert facts(both) == facts(whole), whole[number - 1]
         assert History(both).ending == ending
         assert both[-1][1]["reason"] == ending.reason
@@ -262,7 +227,7 @@ def test_a_run_that_was_killed_anywhere_ends_where_it_would_have(until, lookahea
 def test_a_run_that_ended_by_a_rule_is_complete():
     documents = explored(12, until={"loops": 4})
     with pytest.raises(ResumeError, match=r"was completed \(until loops 4: 4 taken\); there is nothing to resume"):
-        run(resume_plan, "the run", build=build, stored=lambda uid: documents)
+        measure(resume_plan, "the run", build=build, stored=lambda uid: documents)
 
 
 def test_a_run_that_learned_from_an_earlier_one_ends_by_a_rule_and_is_replayed():
@@ -281,18 +246,16 @@ def test_a_run_that_learned_from_an_earlier_one_ends_by_a_rule_and_is_replayed()
     assert verify(documents, heir, stored=known.__getitem__).identical
     known["today"] = documents
     with pytest.raises(ResumeError, match=r"was completed \(until error 0\.25: estimated .*nothing to resume"):
-        run(resume_plan, "today", **options)
+        measure(resume_plan, "today", **options)
 
 
-def test_what_lay_between_a_run_and_one_that_resumes_it_is_not_counted():
-    afm = microscope()
+def test_what_lay_between_a_run_and_one_that_resumes_it_is_not_counted(afm):
     until = {"minutes": 0.75}
     stopped = explored(12, afm=afm, until=until)
     stopped = [pair for pair in stopped if pair[0] != "stop"][: len(stopped) // 2]
     before = History(stopped)
     explored(12, afm=afm)  # a night's work in between
-    both = stopped + run(resume_plan, "the run", build=build, stored=lambda uid: stopped, afm=afm, rebuild=False)
-    afm.close()
+    both = stopped + measure(resume_plan, "the run", build=build, stored=lambda uid: stopped, afm=afm, rebuild=False)
     after = History(both)
     assert len(after.spans) == 2
     assert after.spans[0] == before.spans[0]
@@ -300,8 +263,7 @@ def test_what_lay_between_a_run_and_one_that_resumes_it_is_not_counted():
     assert len(after.observations) > len(before.observations)
 
 
-def test_a_rehearsal_ends_as_the_run_would():
-    afm = microscope()
+def test_a_rehearsal_ends_as_the_run_would(afm):
     whole = rehearse(curiosity(afm, {}, 5, build=build), afm)
     ends = [step.start + step.duration for step in whole if step.text.startswith("spectrum")]
     for limits, expected in (({"loops": 2}, 2), ({"seconds": ends[2]}, 3), ({"seconds": 1.0}, 0), ({"loops": 9}, 5)):
@@ -310,24 +272,21 @@ def test_a_rehearsal_ends_as_the_run_would():
         assert sum(text.startswith("spectrum") for text in texts) == expected
         assert texts[-1] == "withdraw"
         assert steps[-1].start == steps[-2].start + steps[-2].duration
-    afm.close()
 
 
 def test_an_ending_that_was_not_the_agents_is_noticed():
     documents = explored(30, until={"error": 0.25})
-    (event,) = [doc for name, doc in documents if name == "event" and "ending_value" in doc["data"]]
+    (event,) = events(documents, "ending")
     event["data"]["ending_value"] *= 1.01
     verdict = verify(documents, build)
     assert not verdict.identical
     assert "first difference at the end of the run" in str(verdict)
-    estimates = [doc["data"] for name, doc in documents if name == "event" and "agent_error" in doc["data"]]
+    estimates = [doc["data"] for doc in events(documents, "agent")]
     estimates[3]["agent_gain"] += 1e-12
     assert verify(documents, build).first.number == 3
 
 
-def test_a_simulator_checks_every_point_and_arguments_are_plain():
-    afm = microscope()
+def test_a_simulator_checks_every_point_and_arguments_are_plain(afm):
     check_limits(curiosity(afm, {}, 5, build=build, until={"loops": 2, "minutes": 1, "error": 1.0}))
-    afm.close()
     start = explored(2, until={"minutes": 60})[0][1]
     assert json.loads(json.dumps(start["plan_args"]["until"])) == StoppingRule(minutes=60).model_dump()

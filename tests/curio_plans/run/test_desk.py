@@ -1,7 +1,6 @@
-import time
-
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from support import until
 
 from agents.protocols import Answer, Question
 from curio_plans.documents.history import History
@@ -42,10 +41,7 @@ def test_a_question_pauses_the_run_with_the_tip_withdrawn_and_the_answer_resumes
     with pytest.raises(RunEngineInterrupted):
         engine(curiosity(afm, {}, 6, build=curious_of_humans, ask=desk.ask, lookahead=lookahead))
     assert engine.state == "paused"
-    deadline = time.monotonic() + 10
-    while afm.backend.in_contact() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not afm.backend.in_contact()
+    until(lambda: not afm.backend.in_contact())
     assert "is the tip still good?" in told[0]
     assert "'yes', 'no'" in told[0]
     with pytest.raises(RunEngineInterrupted):

@@ -1,7 +1,10 @@
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import events, microscope
 
 from agents.protocols import Exclusion
 from curio_plans.documents.history import History
@@ -9,7 +12,6 @@ from curio_plans.plans import curiosity
 from curio_plans.rules.drift import DriftCorrection
 from curio_plans.run.registration import register
 from curio_plans.study.replay import verify
-from ophyd_devices import AFM
 from ophyd_devices.twin import Ferroelectric, twin
 
 FILM = Ferroelectric(7)
@@ -56,9 +58,9 @@ def test_when_an_image_is_due(chosen, points, seconds, due):
     ("chosen", "message"),
     [
         ({}, "drift: .*expected every_points, every_minutes or both"),
-        ({"every_points": 0}, "drift: every_points"),
+        ({"every_points": 0}, "drift.every_points"),
         ({"every_points": 3, "channel": "colour"}, "expected a drift channel among"),
-        ({"every_points": 3, "speed": 1}, "drift: speed: Extra inputs"),
+        ({"every_points": 3, "speed": 1}, "drift.speed: there is no such key"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_moves(afm, engine, documents, wanderer, chosen, message):
@@ -71,10 +73,9 @@ def test_wrong_settings_are_refused_before_anything_moves(afm, engine, documents
 def drifting():
     """A microscope whose sample drifts by 20 nm a minute, and the twin that knows where the tip really is."""
     backend = twin(seed=3, effects={"drift": 20.0})
-    microscope = AFM(backend, name="afm")
-    microscope.imager.pixels.put((64, 64))
-    yield microscope, backend
-    microscope.close()
+    with closing(microscope(backend)) as afm:
+        afm.imager.pixels.put((64, 64))
+        yield afm, backend
 
 
 def errors(engine, backend, plan):
@@ -104,7 +105,7 @@ def test_corrected_points_are_where_the_first_image_showed_them(drifting, engine
     assert len(history.images) == 6
     assert all(found.accepted and found.confidence > 0.8 for found in history.drifts)
     assert corrected[10:].mean() < 15
-    points = [doc["data"] for name, doc in emitted if name == "event" and "target_x" in doc["data"]]
+    points = [event["data"] for event in events(emitted, "primary")]
     for data, decision in zip(points, history.decisions, strict=True):
         assert (data["target_x"], data["target_y"]) == decision.position
         assert data["afm_scanner_x_setpoint"] == pytest.approx(data["target_x"] + data["drift_x"])
@@ -121,8 +122,8 @@ def test_a_correction_without_confidence_is_refused_and_told(drifting, engine, w
     _, emitted = errors(engine, backend, curiosity(afm, {}, 12, build=wanderer, drift=correction))
     history = History(emitted)
     assert [found.accepted for found in history.drifts] == [False, False]
-    assert "the drift is not corrected anew: image 2 resembles the first with a correlation of" in caplog.text
-    points = [doc["data"] for name, doc in emitted if name == "event" and "target_x" in doc["data"]]
+    assert "the drift correction is not updated: image 2 correlates with the first by" in caplog.text
+    points = [event["data"] for event in events(emitted, "primary")]
     assert {(data["drift_x"], data["drift_y"]) for data in points} == {(0.0, 0.0)}
 
 

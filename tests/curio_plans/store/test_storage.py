@@ -226,7 +226,9 @@ def test_a_stranger_among_the_runs_does_not_hide_the_others(tmp_path):
     (tmp_path / "journal" / "b" / "documents.jsonl").write_bytes(b'["start", {"uid"')
     (tmp_path / "journal" / "notes").mkdir()
     with Storage.local(tmp_path) as storage:
-        assert [run.uid for run in storage.runs()] == ["a"]
+        damaged, whole = storage.runs()
+        assert (damaged.uid, whole.uid, whole.damaged) == ("b", "a", "")
+        assert "run b has no start document: it was torn at the very beginning; curio recover b" in damaged.damaged
         assert storage.resolve("latest") == "a"
 
 

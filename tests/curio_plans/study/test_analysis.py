@@ -1,42 +1,44 @@
 import copy
+from contextlib import closing
 
 import numpy as np
 import pytest
-from bluesky import RunEngine
+from support import measure, microscope
 
 from agents.registry import build, configure
 from curio_plans import study as analysis
-from curio_plans.documents.history import History
+from curio_plans.documents.agent_run import AgentRun
+from curio_plans.documents.events import DocumentError
+from curio_plans.documents.streams import Reference
 from curio_plans.plans import curiosity
 from curio_plans.report.figures import FIGURES, write_figures
 from curio_plans.study import evaluation, floors
 from curio_plans.study.common import AnalysisError
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
+
+
+@pytest.fixture(scope="module")
+def wandered(wanderer):
+    """The documents of a run of the wanderer."""
+    return measure(curiosity, {"initial": 4}, 20, build=wanderer, map_every=5)
 
 
 @pytest.fixture
-def history(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"initial": 4}, 20, build=wanderer, map_every=5))
-    return History(documents)
+def history(wandered):
+    return AgentRun(copy.deepcopy(wandered))
 
 
 @pytest.fixture(scope="module")
 def curious():
     """The documents of a run of a small curious agent."""
-    afm = AFM(twin(seed=3), name="afm")
-    afm.imager.pixels.put((16, 16))
-    afm.spectrometer.steps_per_cycle.put(16)
-    emitted = []
-    agent = configure("paper-latent", filters=2, initial=8)
-    RunEngine({})(curiosity(afm, agent, 14, build=build, window=5, map_every=3), lambda *pair: emitted.append(pair))
-    afm.close()
-    return emitted
+    with closing(microscope()) as afm:
+        afm.imager.pixels.put((16, 16))
+        agent = configure("paper-latent", filters=2, initial=8)
+        return measure(curiosity, agent, 14, afm=afm, build=build, window=5, map_every=3)
 
 
 @pytest.fixture
 def learned(curious):
-    return History(copy.deepcopy(curious))
+    return AgentRun(copy.deepcopy(curious))
 
 
 def test_classes_of_the_latent_space_are_mapped_back_to_the_sample(learned):
@@ -60,7 +62,7 @@ def test_the_rebuilt_agent_believes_what_the_run_recorded(learned):
 
 
 def test_without_the_truth_classes_have_the_spectra_measured_in_them(learned):
-    learned.reference = None
+    learned.of(Reference).clear()
     data = analysis.latent_clusters(learned, build, clusters=2)
     inside = [observation.spectrum for observation in learned.observations if data["cluster"][observation.index] == 0]
     np.testing.assert_allclose(data["spectrum"][0], np.mean(inside, axis=0))
@@ -100,7 +102,7 @@ def test_the_error_curve_is_that_of_what_was_never_measured(history):
     assert data["unmeasured_nmse"][-1] == pytest.approx(error / floor)
     assert data["best"][-1] == data["mse"].min()
     assert data["floor"].sel(kind="position")[-1] == pytest.approx(floors_at_the_end(history))
-    history.reference = None
+    history.of(Reference).clear()
     with pytest.raises(AnalysisError, match="truth of this run is not known"):
         analysis.error_curve(history)
 
@@ -148,11 +150,11 @@ def test_figures_are_drawn_and_what_is_missing_is_said(history, learned, wandere
         write_figures(learned, build, tmp_path, ["paths"])
 
 
-def test_a_run_without_points_has_nothing_to_analyse(documents, history, wanderer):
-    begun = History(documents[:1])
+def test_a_run_without_points_has_nothing_to_analyse(wandered):
+    image = next(number for number, (name, _) in enumerate(wandered) if name == "event")
     with pytest.raises(AnalysisError, match="no point of this run"):
-        analysis.acquisitions(begun)
-    with pytest.raises(AnalysisError, match="no image"):
-        analysis.rebuild_agent(begun, wanderer)
-    with pytest.raises(AnalysisError, match="no agent"):
-        analysis.rebuild_agent(History(), wanderer)
+        analysis.acquisitions(AgentRun(wandered[: image + 1]))
+    with pytest.raises(DocumentError, match="no image"):
+        AgentRun(wandered[:1])
+    with pytest.raises(DocumentError, match="no agent"):
+        AgentRun([])

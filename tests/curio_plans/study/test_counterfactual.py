@@ -1,15 +1,18 @@
+import copy
+from contextlib import closing
 from functools import partial
 
 import numpy as np
 import pytest
+from support import measure, microscope, write_sample
 
 from agents.protocols import Exclusion, Observation, Question
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.counterfactual import draw
-from curio_plans.study.agent_run import ReplayError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.counterfactual import counterfactual as at_many_points
-from ophyd_devices import AFM
 from ophyd_devices.twin import recorded
 
 POINTS = 14
@@ -17,20 +20,16 @@ POINTS = 14
 counterfactual = partial(at_many_points, looks=2)
 
 
-@pytest.fixture
-def sample(tmp_path):
-    rng = np.random.default_rng(0)
-    picture = rng.normal(size=(14, 16)).cumsum(axis=1)
-    np.savez(tmp_path / "sample.npz", image=picture, spectra=picture[..., None] * np.linspace(-1, 1, 12))
-    return tmp_path / "sample.npz"
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, wanderer):
+    sample = write_sample(tmp_path_factory.mktemp("sample") / "sample.npz", (14, 16))
+    with closing(microscope(recorded(sample))) as afm:
+        return measure(curiosity, {"seed": 4}, POINTS, afm=afm, build=wanderer, window=5)
 
 
 @pytest.fixture
-def run(sample, engine, documents, wanderer):
-    afm = AFM(recorded(sample), name="afm")
-    engine(curiosity(afm, {"seed": 4}, POINTS, build=wanderer, window=5))
-    afm.close()
-    return documents
+def run(stored):
+    return copy.deepcopy(stored)
 
 
 def without_truth(documents):
@@ -126,7 +125,7 @@ def test_both_are_drawn(run, wanderer):
     ]  # fmt: skip
 
 
-def test_what_cannot_be_compared(run, wanderer, afm, engine, documents):
+def test_what_cannot_be_compared(run, wanderer):
     class Asking(wanderer):
         def suggest(self, n=1, context=None):
             return Question("go on?", ("yes", "no"))
@@ -135,7 +134,5 @@ def test_what_cannot_be_compared(run, wanderer, afm, engine, documents):
         counterfactual(run, Asking, {})
     with pytest.raises(ReplayError, match="at least 6 measured points"):
         counterfactual(run[: len(run) // 2 - 6], wanderer, {})
-    documents.clear()
-    engine(image(afm))
-    with pytest.raises(ReplayError, match="only runs of the plan curiosity"):
-        counterfactual(documents, wanderer, {})
+    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
+        counterfactual(measure(image), wanderer, {})

@@ -2,18 +2,19 @@ import copy
 
 import numpy as np
 import pytest
+from support import events, measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.explain import draw
-from curio_plans.study.agent_run import ReplayError
 from curio_plans.study.explain import ExplainError, explain
 
 POINTS = 12
 
 
-@pytest.fixture
-def run(afm, engine, documents, wanderer):
+@pytest.fixture(scope="module")
+def run(wanderer):
     class Scoring(wanderer):
         """Has a map of its score, which grows from candidate to candidate."""
 
@@ -23,8 +24,7 @@ def run(afm, engine, documents, wanderer):
                 report.maps["score"] = np.arange(len(self.pool), dtype=np.float32)
             return report
 
-    engine(curiosity(afm, {"seed": 4, "initial": 3}, POINTS, build=Scoring, map_every=4))
-    return documents
+    return measure(curiosity, {"seed": 4, "initial": 3}, POINTS, build=Scoring, map_every=4)
 
 
 def test_a_decision_is_explained_with_what_was_known_then(run):
@@ -64,15 +64,14 @@ def test_the_error_of_the_prediction_is_told(run):
     assert f"rms error of {expected:.3g}" in str(explanation)
 
 
-def test_with_lookahead_the_point_under_way_is_not_available(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"seed": 4}, POINTS, build=wanderer, lookahead=1))
-    explanation = explain(documents, 7)
+def test_with_lookahead_the_point_under_way_is_not_available(wanderer):
+    explanation = explain(measure(curiosity, {"seed": 4}, POINTS, build=wanderer, lookahead=1), 7)
     assert len(explanation.measured) == 5
     assert explanation.available.sum() == len(explanation.available) - 6
 
 
-def test_a_rejected_and_excluded_place_is_explained(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"seed": 4}, 4, build=wanderer, quality={"min_snr": 1e6, "retries": 1}))
+def test_a_rejected_and_excluded_place_is_explained(wanderer):
+    documents = measure(curiosity, {"seed": 4}, 4, build=wanderer, quality={"min_snr": 1e6, "retries": 1})
     text = str(explain(documents, 2))
     assert text.count("rejected: signal to noise") == 2
     assert "excluded: signal to noise" in text
@@ -80,8 +79,7 @@ def test_a_rejected_and_excluded_place_is_explained(afm, engine, documents, wand
 
 
 def test_a_decision_that_was_not_carried_out(run):
-    streams = {doc["uid"]: doc["name"] for name, doc in run if name == "descriptor"}
-    last = max(n for n, (name, doc) in enumerate(run) if name == "event" and streams[doc["descriptor"]] == "primary")
+    last = run.index(("event", events(run, "primary")[-1]))
     assert "nothing: the run ended before it was measured" in str(explain(run[:last], POINTS))
 
 
@@ -95,19 +93,17 @@ def test_a_decision_is_drawn(run, number):
 
 @pytest.mark.parametrize("number", [0, -1, POINTS + 1])
 def test_a_point_that_is_not_there(run, number):
-    with pytest.raises(ExplainError, match=rf"expected a point 1 … {POINTS}, got {number}"):
+    with pytest.raises(ExplainError, match=rf"a point from 1 to {POINTS}, .* decisions of this run, got {number}"):
         explain(run, number)
 
 
-def test_runs_that_have_nothing_to_explain(afm, engine, documents, run):
+def test_runs_that_have_nothing_to_explain(run):
     damaged = copy.deepcopy(run)
-    with pytest.raises(ReplayError, match="no image"):
+    with pytest.raises(DocumentError, match="no image"):
         explain([document for document in damaged if document[0] != "event"], 1)
     descriptor = next(document for document in damaged if document[0] == "descriptor")
     damaged.remove(descriptor)
-    with pytest.raises(ReplayError, match=r"comes before its descriptor, .* put that in order with curio recover"):
+    with pytest.raises(DocumentError, match=r"comes before its descriptor, .* repair it with curio recover"):
         explain(damaged, 1)
-    documents.clear()
-    engine(image(afm))
-    with pytest.raises(ReplayError, match="only runs of the plan curiosity"):
-        explain(documents, 1)
+    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
+        explain(measure(image), 1)

@@ -1,22 +1,23 @@
 import copy
 
 import pytest
+from support import events, measure
 
+from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
-from curio_plans.study.agent_run import ReplayError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.replay import changed_versions, verify
 
 
+@pytest.fixture(scope="module")
+def stored(wanderer):
+    return measure(curiosity, {"seed": 4, "initial": 3}, 12, build=wanderer)
+
+
 @pytest.fixture
-def run(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {"seed": 4, "initial": 3}, 12, build=wanderer))
-    return documents
-
-
-def events(documents, stream):
-    uids = {doc["uid"] for name, doc in documents if name == "descriptor" and doc["name"] == stream}
-    return [doc for name, doc in documents if name == "event" and doc["descriptor"] in uids]
+def run(stored):
+    return copy.deepcopy(stored)
 
 
 def test_a_run_replays_identically_and_says_so(run, wanderer):
@@ -31,9 +32,8 @@ def test_progress_is_told(run, wanderer):
     assert told == [(n, 12) for n in range(1, 13)]
 
 
-def test_a_run_that_looked_ahead_replays_identically(afm, engine, documents, wanderer):
-    engine(curiosity(afm, {}, 12, build=wanderer, lookahead=1))
-    assert verify(documents, wanderer).identical
+def test_a_run_that_looked_ahead_replays_identically(wanderer):
+    assert verify(measure(curiosity, {}, 12, build=wanderer, lookahead=1), wanderer).identical
 
 
 def test_replaying_changes_no_document(run, wanderer):
@@ -106,13 +106,10 @@ def test_other_versions_are_named_as_a_possible_reason(run, wanderer):
     assert changed_versions(run[0][1]["versions"])["torch"][0] == "1.0"
 
 
-def test_a_run_without_an_agent_or_an_image_cannot_be_replayed(afm, engine, documents, run, wanderer):
-    start = run[0]
-    with pytest.raises(ReplayError, match="no image"):
-        verify([start], wanderer)
-    documents.clear()
-    engine(image(afm))
-    with pytest.raises(ReplayError, match="no agent in its start document"):
-        verify(documents, wanderer)
-    with pytest.raises(ReplayError, match="no agent"):
+def test_a_run_without_an_agent_or_an_image_cannot_be_replayed(run, wanderer):
+    with pytest.raises(DocumentError, match="no image"):
+        verify(run[:1], wanderer)
+    with pytest.raises(DocumentError, match="no agent in its start document"):
+        verify(measure(image), wanderer)
+    with pytest.raises(DocumentError, match="no agent"):
         verify([], wanderer)

@@ -1,0 +1,75 @@
+"""What large arrays cost the devices: publishing a frame, and how long imaging blocks the RunEngine's loop.
+
+A loop that is blocked takes no pause, no Ctrl-C and no callback from a device. The frames have 4 channels.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Callable
+
+import numpy as np
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from bluesky.utils import MsgGenerator
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.responsiveness import tick
+from ophyd_devices import AFM
+from ophyd_devices.twin import twin
+
+
+def fastest(call: Callable[[], object], repeat: int) -> float:
+    """Return the shortest of `repeat` calls, in s."""
+    seconds = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def longest_gap(afm: AFM) -> float:
+    """Return the longest gap between ticks of the RunEngine's loop while it takes one frame, in s."""
+    gaps: list[float] = []
+    engine = RunEngine({})
+
+    def imaging() -> MsgGenerator[None]:
+        yield from bps.mv(afm.tip, "engaged")
+        yield from bps.sleep(0.05)  # the gaps before are those of starting a plan
+        gaps.clear()
+        yield from bps.trigger(afm.imager, wait=True)
+
+    ticking = asyncio.run_coroutine_threadsafe(tick(gaps), engine.loop)
+    engine(imaging())
+    ticking.cancel()
+    return max(gaps)
+
+
+def main() -> None:
+    """Measure for several sizes, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=5, help="measurements of each; the best is shown")
+    parser.add_argument("--quick", action="store_true", help="the small frame only, once")
+    chosen = parser.parse_args()
+    repeat = 1 if chosen.quick else chosen.repeat
+    table = Table("frame", "publish, ms", "trigger() returns after, ms", "longest gap of the loop while imaging, ms")
+    for pixels in (128,) if chosen.quick else (128, 512, 1024):
+        afm = AFM(twin(seed=0), name="afm")
+        afm.imager.pixels.put((pixels, pixels))
+        afm.tip.set("engaged").wait()
+        frame = np.random.default_rng(0).standard_normal((4, pixels, pixels)).astype(np.float32)
+        publish = fastest(lambda afm=afm, frame=frame: afm.imager.frame.publish(frame), repeat)
+        statuses = []
+        trigger = fastest(lambda afm=afm, statuses=statuses: statuses.append(afm.imager.trigger()), 1)
+        for status in statuses:
+            status.wait()
+        gap = min(longest_gap(afm) for _ in range(repeat))
+        afm.close()
+        table.add_row(f"4×{pixels}×{pixels}", *(f"{1e3 * seconds:.1f}" for seconds in (publish, trigger, gap)))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

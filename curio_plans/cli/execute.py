@@ -1,0 +1,171 @@
+"""What ``run`` and ``resume`` share: a RunEngine that stores a run, shows it, and reports on it."""
+
+import functools
+import logging
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import typer
+from rich.prompt import Prompt
+
+from curio_plans.cli.common import DATA, FAILED, INTERRUPTED, NO_READER, Place
+from curio_plans.cli.output import Progress, console, errors, streams, tell_error, warn
+from curio_plans.cli.reports import print_summary
+
+Documents = Sequence[tuple[str, Mapping[str, Any]]]
+AT_THE_TERMINAL = "interrupted at the terminal"
+
+
+def make_engine() -> Any:
+    """Return a RunEngine for a command: Ctrl-C and the loss of standard output end its run."""
+    from bluesky import RunEngine
+
+    from curio_plans.session.interrupt import PauseAtOnce
+
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what goes wrong is told once, in our own words
+    return RunEngine({}, context_managers=[functools.partial(PauseAtOnce, also=streams.when_lost)])
+
+
+def keep_run(
+    engine: Any, afm: Any, plan: Callable[..., Any], storage: Any, place: Place, figure: bool, earlier: Documents = ()
+) -> None:
+    """Execute a plan that takes `ask`; store its run, show it, and report on it.
+
+    Parameters
+    ----------
+    engine : RunEngine
+        From `make_engine`.
+    afm : AFM
+        Its baseline is recorded.
+    plan : callable
+        Returns the plan; takes the step that gets an agent's question answered.
+    storage : Storage
+        Opened from `place`.
+    place : Place
+        Where that storage is.
+    figure : bool
+        Compare the run with simple methods and draw it.
+    earlier : sequence of (name, document)
+        The documents of the run that it resumes.
+
+    Raises
+    ------
+    typer.Exit
+        If the run did not come to its end; its code says why.
+    """
+    from bluesky.callbacks.core import make_callback_safe
+    from bluesky.preprocessors import SupplementalData
+
+    from curio_plans.documents.start import normalise
+    from curio_plans.run.desk import Desk
+    from curio_plans.session.live import LiveView
+    from curio_plans.session.persistent import PersistentMetadata
+
+    with Progress(f"opening the catalog in {place.tiled or place.data}"):
+        metadata = PersistentMetadata(place.data / "metadata.db")
+        engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
+        storage.attach(engine)
+    engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+    started: list[str] = []
+    engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
+    desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
+    try:
+        with LiveView(console, earlier) as view:
+            engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
+            engine.msg_hook, engine.waiting_hook = view.message, view.waiting
+            interruption = _execute(engine, plan(ask=desk.ask), desk, view)
+    except Exception as error:
+        if started:
+            _tell_failure(error, started[-1], place)
+        raise
+    if interruption:
+        _tell_interruption(interruption, storage, started, place)
+    if started:
+        path = place.data / "figures" / f"{started[-1]}.png" if figure else None
+        try:
+            print_summary(storage.lineage(started[-1]), path)
+        except (ValueError, LookupError, OSError) as error:
+            warn(f"the run is complete and stored, but the report on it failed: {error}")
+        _tell_where(started[-1], place)
+
+
+def _execute(engine: Any, plan: Any, desk: Any, view: Any) -> str:
+    """Execute a plan and answer its questions. Return why it was aborted; empty if it came to its end."""
+    from bluesky.utils import RunEngineInterrupted
+
+    proceed = functools.partial(engine, plan)
+    while True:
+        try:
+            proceed()
+        except RunEngineInterrupted:
+            if streams.lost:
+                reason = f"standard output has no reader: {streams.lost}"
+            elif desk.question is None:
+                reason = AT_THE_TERMINAL
+            else:
+                reason = _answer(desk, view)
+            if reason:
+                engine.abort(reason)
+                return reason
+            proceed = engine.resume
+        else:
+            return ""
+
+
+def _answer(desk: Any, view: Any) -> str:
+    """Ask the user what the agent asks. Return why there is no answer, or nothing."""
+    view.pause()
+    try:
+        desk.answer(Prompt.ask("your answer", choices=list(desk.question.choices), console=console))
+    except KeyboardInterrupt:
+        return AT_THE_TERMINAL
+    except EOFError:
+        return f"the agent asked {desk.question.text!r}, and standard input is closed"
+    view.go_on()
+    return ""
+
+
+def _tell_interruption(reason: str, storage: Any, started: Sequence[str], place: Place) -> NoReturn:
+    if not started:
+        warn(f"{reason}; nothing was measured")
+    elif reason == AT_THE_TERMINAL:
+        console.print("[yellow]interrupted; what was measured is kept[/]")
+        print_summary(storage.lineage(started[-1]), None)
+        _tell_where(started[-1], place)
+    else:
+        warn(f"the run was ended: {reason}; what was measured is kept")
+    if started:
+        errors.print(f"go on: curio resume {started[-1][:8]}{_option(place)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(NO_READER if streams.lost else INTERRUPTED)
+
+
+def _tell_failure(error: Exception, uid: str, place: Place) -> NoReturn:
+    """Tell why a run failed; only a defect shows a traceback."""
+    from curio_plans.rules.quality import QualityError
+    from curio_plans.run.thinker import ThinkingError
+    from ophyd_devices.backend import BackendError
+
+    if isinstance(error, BackendError | QualityError | ThinkingError | OSError):
+        tell_error(error)
+    else:
+        errors.print_exception()  # a defect, or an agent of one's own
+    errors.print("the run failed; what was measured is kept", style="yellow")
+    where = f"{uid[:8]}{_option(place)}"
+    errors.print(f"look: curio show {where}   go on: curio resume {where}", highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILED) from error
+
+
+def _tell_where(uid: str, place: Place) -> None:
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    line(f"data:   {place.tiled or place.data.resolve()}")
+    if place.tiled is None:
+        line("python: from curio_plans import Storage")
+        line(f"        Storage.local({str(place.data)!r}).catalog[{uid[:8]!r}]['primary'].read()")
+    line(f"again:  curio show {uid[:8]}{_option(place)}   curio replay {uid[:8]}{_option(place)}")
+
+
+def _option(place: Place) -> str:
+    return f" --data {shlex.quote(str(place.data))}" if place.data != DATA else ""

@@ -1,0 +1,169 @@
+"""Prepare a run of ``curiosity``: check that it can be done before anything moves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.pool import automatic_stride, candidate_positions
+from agents.protocols import Agent, Config, EstimatesError, Past
+from curio_plans.documents.events import Documents, Stored
+from curio_plans.documents.history import History
+from curio_plans.documents.prior_runs import PastError, learns, look_back
+from curio_plans.rules.request import RunRequest
+from curio_plans.run.drift import Drift
+from curio_plans.run.escalation import Escalation
+from curio_plans.run.exploration import Exploration, corners_of
+from curio_plans.run.hooks import Hooks
+from curio_plans.run.microscope import Microscope
+from curio_plans.run.resume import ResumedRun
+from curio_plans.run.stopping import Stopping
+from curio_plans.run.thinker import Thinker
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run that can begin.
+
+    Attributes
+    ----------
+    exploration : Exploration
+        Its request names stride, channels and prior runs; nothing in it is left to a default.
+    config : dict
+        The agent's config in full.
+    """
+
+    exploration: Exploration
+    config: Config
+
+    @property
+    def pool(self) -> dict[str, Any]:
+        """How candidates are made from the image, for the start document."""
+        request = self.exploration.request
+        return {"window": request.window, "stride": request.stride, "channels": list(request.channels or ())}
+
+
+def prepare(
+    afm: Microscope,
+    request: RunRequest,
+    hooks: Hooks,
+    *,
+    build: Callable[[Config], Agent],
+    stored: Stored | None = None,
+    resumes: Documents | None = None,
+) -> Prepared:
+    """Check a request against microscope, agent and prior runs.
+
+    Parameters
+    ----------
+    afm : Microscope
+        As it is set for the run.
+    request : RunRequest
+        What is asked for.
+    hooks : Hooks
+        The steps.
+    build : callable
+        Makes the agent from its config.
+    stored : callable, optional
+        Gives the documents of prior runs.
+    resumes : sequence of (name, document), optional
+        The documents of a run to go on with.
+
+    Raises
+    ------
+    ValueError
+        That says what cannot be done.
+    """
+    probe = build(request.agent)
+    _check_agent(probe, request)
+    positions, request = _pool(afm, request)
+    afm.imager.check()
+    afm.spectrometer.check()
+    corners = corners_of(positions)
+    for corner in corners:
+        afm.scanner.check_value(corner.place)
+    past = look_back(
+        request.learn_from or (),
+        stored,
+        channels=list(request.channels or ()),
+        window=request.window,
+        quantity=afm.spectrometer.quantity.get(),
+        axis=afm.spectrometer.axis.get(),
+    )
+    _check_learns(probe, past)
+    request = request.replace(learn_from=[run.uid for run in past] or None)
+    resumed = None if resumes is None else ResumedRun.of(resumes, past)
+    if resumed is not None:
+        resumed.check(afm)
+    history = History(() if resumed is None else resumed.documents, past)
+    places = [corner.place for corner in corners]
+    rule, drift, escalate_when = request.until, request.drift, request.escalate_when
+    exploration = Exploration(
+        afm=afm,
+        request=request,
+        hooks=hooks,
+        thinker=Thinker(build(probe.config), request.points, history),
+        corners=corners,
+        drift=None if drift is None else Drift(drift, history),
+        escalation=None
+        if escalate_when is None or hooks.escalate is None
+        else Escalation(escalate_when, hooks.escalate, history),
+        stopping=None if rule is None else Stopping(rule, history, afm, hooks.measure, places),
+        resumed=resumed,
+    )
+    return Prepared(exploration, probe.config)
+
+
+def _check_agent(agent: Agent, request: RunRequest) -> None:
+    """Raise ValueError if an agent cannot do what is asked of it."""
+    _check_initial(agent.config, request.points)
+    if request.until is not None and request.until.asks_agent and not isinstance(agent, EstimatesError):
+        raise ValueError(
+            f"until: error and gain need an agent that estimates its own error, and {agent.config.get('agent')!r} does "
+            "not; choose another agent, or end by minutes or loops"
+        )
+
+
+def _check_initial(config: Mapping[str, Any], points: int) -> None:
+    initial = config.get("initial", 0)
+    if isinstance(config.get("inner"), Mapping):  # an agent around another
+        _check_initial(config["inner"], points)
+    if initial > points:
+        raise ValueError(
+            f"the agent starts from {initial} initial points, but the run has only {points}; "
+            "raise points or lower the agent's option initial"
+        )
+
+
+def _pool(afm: Microscope, request: RunRequest) -> tuple[NDArray[np.float64], RunRequest]:
+    """Return the positions (N, 2) in nm of the pool that the next image will give, and the request with its recipe."""
+    ny, nx = (int(number) for number in afm.imager.pixels.get())
+    x_min, x_max, y_min, y_max = (float(edge) for edge in afm.imager.area.get())
+    stride = automatic_stride((ny, nx), request.window) if request.stride is None else request.stride
+    positions = candidate_positions((ny, nx), (x_min, x_max, y_min, y_max), request.window, stride)
+    if request.points > len(positions):
+        raise ValueError(
+            f"{request.points} points were asked for, but a {request.window} px window with stride {stride} on "
+            f"{ny}×{nx} px gives {len(positions)} candidates; choose fewer points, a smaller window or a smaller stride"
+        )
+    names = [str(name) for name in afm.imager.channels.get()]
+    chosen = names if request.channels is None else list(request.channels)
+    if set(chosen) - set(names):
+        raise ValueError(f"expected channels among {names}, got {chosen}")
+    if request.drift is not None and request.drift.channel not in (None, *names):
+        raise ValueError(f"expected a drift channel among {names}, got {request.drift.channel!r}")
+    return positions, request.replace(stride=stride, channels=chosen)
+
+
+def _check_learns(agent: Agent, past: Sequence[Past]) -> None:
+    """Let `agent`, which is not asked again, ingest prior runs; raise ValueError if it cannot learn from them."""
+    if not past:
+        return
+    if not learns(agent):
+        raise PastError(
+            f"the agent {agent.config.get('agent')!r} does not learn from earlier runs; choose one that does, or leave "
+            "out learn_from"
+        )
+    agent.ingest(*past)

@@ -1,0 +1,105 @@
+"""What tests of several rooms do: make a small microscope, run a plan, pick documents, wait, start Python."""
+
+import copy
+import os
+import socket
+import subprocess
+import sys
+import time
+from functools import lru_cache
+
+import numpy as np
+from bluesky import RunEngine
+
+from ophyd_devices import AFM
+from ophyd_devices.twin import Effects, Ferroelectric, SimulatedClock, TwinBackend
+
+film = lru_cache(Ferroelectric)
+"""The sample of a seed. It takes 60 ms to grow and does not change: what is done to it is a state of the backend."""
+
+
+def microscope(backend=None, seed=3, effects="calm"):
+    """A microscope of quick actions: images of 32 × 32 px, spectra of 32 steps; by default a twin."""
+    if backend is None:
+        backend = TwinBackend(film(seed), SimulatedClock(), seed, Effects.of(effects))
+    afm = AFM(backend, name="afm")
+    if not afm.backend.info.fixed_frame:
+        afm.imager.pixels.put((32, 32))
+        afm.spectrometer.steps_per_cycle.put(16)
+        afm.spectrometer.cycles.put(2)
+    return afm
+
+
+def write_sample(path, shape=(20, 24), steps=12, noise=0.0, **more):
+    """Write a recorded sample, whose spectra are its image times a line, and noise; return its path."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=shape).cumsum(axis=1)
+    spectra = image[..., None] * np.linspace(-1, 1, steps) + noise * rng.normal(size=(*shape, steps))
+    np.savez(path, image=image, spectra=spectra, **more)
+    return path
+
+
+def emitted(plan, engine=None):
+    """Run a plan; return a copy of each document that it emits."""
+    documents = []
+    engine = RunEngine({}) if engine is None else engine
+    engine(plan, lambda name, doc: documents.append((name, copy.deepcopy(dict(doc)))))
+    return documents
+
+
+def measure(plan, *arguments, afm=None, world=None, **options):
+    """Run ``plan(afm, *arguments, **options)``, see that the tip is withdrawn, and return the documents.
+
+    Without an `afm` it runs on a new one, a twin with `world`, its seed and effects.
+    """
+    used = microscope(**world or {}) if afm is None else afm
+    try:
+        documents = emitted(plan(used, *arguments, **options))
+        assert used.tip.position == "withdrawn"
+        return documents
+    finally:
+        if afm is None:
+            used.close()
+
+
+def events(documents, stream=None):
+    """The events of a stream, or all."""
+    names = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+    return [doc for name, doc in documents if name == "event" and stream in (None, names[doc["descriptor"]])]
+
+
+def streams(documents):
+    """The name of the stream of each event, in the order of the events."""
+    names = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+    return [names[doc["descriptor"]] for doc in events(documents)]
+
+
+def until(condition, seconds=60):
+    """Wait until a condition is true; fail if it does not become true.
+
+    The time only keeps a broken test from hanging.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def python(*arguments, code=0, **options):
+    """Run Python in a process of its own; check its exit code and return what it prints."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout
+
+
+def environment(**variables):
+    """The variables of this process without those that configure curio, and with the ones given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")} | variables
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port of this computer that nothing listens to."""
+    with socket.socket(type=kind) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
