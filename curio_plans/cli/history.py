@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,13 +103,12 @@ def recover(
     document that says so. What Tiled lacks is inserted, completely and only once. Runs that are still being measured
     are left alone. Exits with 1 if a run is not in order afterwards.
     """
-    with Place(data, tiled, api_key).open(must_exist=True) as storage:
+    with Progress("examining the runs") as progress, Place(data, tiled, api_key).open(must_exist=True) as storage:
         uids = [storage.resolve(uid)] if uid is not None else [run.uid for run in storage.runs()]
-        with Progress("examining the runs") as progress:
-            found = []
-            for number, each in enumerate(uids, start=1):
-                progress.detail(f"run {number} of {len(uids)}")
-                found.append(storage.recover(each))
+        found = []
+        for number, each in enumerate(uids, start=1):
+            progress.detail(f"run {number} of {len(uids)}")
+            found.append(storage.recover(each))
     changed = [recovery for recovery in found if not recovery.was_in_order]
     table = Table("run", "what was done", box=None)
     for recovery in changed:
@@ -159,8 +158,9 @@ def replay(
         curio replay UID --table --pace 10
         curio replay UID --into elsewhere
     """
-    with Place(data, tiled, api_key).open(must_exist=True) as storage:
+    with ExitStack() as stack:
         with Progress("loading the stored run"):
+            storage = stack.enter_context(Place(data, tiled, api_key).open(must_exist=True))
             uid = storage.resolve(uid)
             documents = storage.lineage(uid)
         if table or into is not None:
