@@ -10,7 +10,7 @@ from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
 from agents.protocols import Agent, Config
 from curio_plans.documents.events import Documents, Stored
-from curio_plans.documents.prior_runs import describe
+from curio_plans.documents.prior_runs import describe_prior_runs
 from curio_plans.documents.streams import IMAGE, POINT
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.request import RunRequest
@@ -212,7 +212,7 @@ def curiosity(
         When that is the case; see :class:`curio_plans.rules.EscalationRule`. Only together with `escalate`.
     learn_from : sequence of str, optional
         Uids of prior runs of this plan, from which the agent learns before it decides. Their channels, window, and
-        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.documents.look_back`.
+        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.documents.read_prior_runs`.
     stored : callable, optional
         Gives the documents of those runs; see :data:`curio_plans.documents.Stored`.
     md : dict, optional
@@ -321,7 +321,7 @@ def _explore(
         pool=prepared.pool,
         hints=_map_hints(afm),
         **({} if resumed is None else {"resumes": resumed.uid, "rebuilt": again}),
-        **({"learned_from": describe(history.past)} if history.past else {}),
+        **({"learned_from": describe_prior_runs(history.past)} if history.past else {}),
     )
 
     def inner() -> MsgGenerator[None]:

@@ -102,7 +102,7 @@ class Events:
             self._microscope = str(doc.get("microscope", ""))
         elif name == "descriptor":
             self.descriptors[doc["uid"]] = doc
-            self._microscope = self._microscope or _microscope_of(doc)
+            self._microscope = _microscope_of(doc) or self._microscope
         elif name == "event":
             return self._new(doc)
         elif name == "event_page":
@@ -112,7 +112,7 @@ class Events:
 
     @property
     def microscope(self) -> str:
-        """The name of the microscope: the start document says it, or else the data keys; empty where neither does."""
+        """The name of the microscope, from the data keys, before them from the start document; empty without both."""
         return self._microscope
 
     def _new(self, doc: Mapping[str, Any]) -> list[Event]:

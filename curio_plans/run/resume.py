@@ -13,7 +13,7 @@ from bluesky.utils import MsgGenerator
 from agents.protocols import Answer, Past
 from curio_plans.documents.events import DocumentError, Documents, Event, events
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import PastError, check_past
+from curio_plans.documents.prior_runs import PriorRunError, check_prior_runs
 from curio_plans.documents.streams import ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
 from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
@@ -48,7 +48,7 @@ class ResumedRun:
 
     @classmethod
     def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "ResumedRun":
-        """Read a stored run; `past` are the runs that its agent learned from.
+        """Read a stored run; `past` are the prior runs of its agent.
 
         Raises
         ------
@@ -104,8 +104,8 @@ class ResumedRun:
     def check(self, afm: Microscope) -> None:
         """Raise ResumeError unless prior runs, sample and settings are those of the stored run."""
         try:
-            check_past(self.history)
-        except PastError as error:
+            check_prior_runs(self.start, self.history.past)
+        except PriorRunError as error:
             raise ResumeError(f"run {self.uid} cannot be resumed: {error}") from error
         stored, present = self.start["sample"], afm.describe_sample()
         differences = _differences(stored.get("sample", {}), present.get("sample", {}))

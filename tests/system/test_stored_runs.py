@@ -100,7 +100,7 @@ def test_help_teaches(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["explain", "latest", "0"], "expected a point 1 … "),
+        (["explain", "latest", "0"], "expected a point from 1 to "),
         (["explain", "nothing", "1"], "there is no run 'nothing'"),
         (["replay", "--agent", "bold"], "there is no agent 'bold'"),
         (["replay", "-o", "seed"], "expected --option name=value, got 'seed'"),
