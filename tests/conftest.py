@@ -99,7 +99,7 @@ def documents(engine):
     return emitted
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def samples():
     """The directory of measured samples, named by the environment variable CURIO_SAMPLES."""
     directory = os.environ.get("CURIO_SAMPLES")
