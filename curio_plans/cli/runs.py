@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, Uid
-from curio_plans.cli.output import Progress, console
+from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, Uid, figure_file
+from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.reports import print_summary
 
 
@@ -37,6 +37,8 @@ def runs(
             table.add_row(
                 escape(found.uid[:8]), when, escape(found.plan_name), escape(found.agent or ""), points, escape(status)
             )
+    if not table.rows:
+        warn(f"there are no runs in {data} yet; curio run makes one")
     console.print(table)
 
 
@@ -60,7 +62,7 @@ def show(
     with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-    print_summary(documents, (output or data / "figures" / f"{uid}.png") if figure else None)
+    print_summary(documents, figure_file(output, data / "figures" / f"{uid}.png") if figure else None)
 
 
 def serve(

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bluesky.utils import plan as plan_decorator
+from curio_plans.run.plan import plan as plan_decorator
 
 
 def bind(plan: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
@@ -94,6 +94,6 @@ def limit(plan: Callable[..., Any], **parameters: Mapping[str, Any]) -> Callable
 
 
 def _plan(generator: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
-    bound: Callable[..., Any] = plan_decorator(generator)
+    bound = plan_decorator(generator)
     bound.__signature__ = signature  # type: ignore[attr-defined]
     return bound

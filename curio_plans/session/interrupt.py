@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-from bluesky.utils import TransitionError
+from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # it has no public place
 
 _RETRY_S = 0.05
 

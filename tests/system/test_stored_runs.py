@@ -13,7 +13,7 @@ from support import write_sample
 from terminal import curio
 
 from curio_plans.documents.history import History
-from curio_plans.store.journal import read_journal
+from curio_plans.store.reader import read_journal
 from curio_plans.store.storage import Storage
 
 
@@ -57,7 +57,7 @@ def test_a_killed_run_is_resumed_shown_and_challenged(data):
 
 def test_recover_closes_and_inserts_once(data):
     output = curio("recover", directory=data)
-    assert "closed: its process had ended before it; put into Tiled: the run" in output
+    assert "closed: it had no stop document; put into Tiled: the run" in output
     assert "0 of 1 runs were in order" in output
     assert "1 of 1 runs were in order" in curio("recover", "latest", directory=data)
 
