@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -26,12 +27,12 @@ def blocks(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page, tmp_path):
     bin_directory = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
-    for name in [name for name in environment if name.startswith("CURIO_")]:
-        del environment[name]
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        environment |= {"CURIO_CHECKOUT": str(ROOT), "EPICS_CA_SERVER_PORT": str(free.getsockname()[1])}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CURIO_")},
+        "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}",
+        "CURIO_CHECKOUT": str(ROOT),
+        "EPICS_CA_SERVER_PORT": str(free_port(socket.SOCK_DGRAM)),
+    }
     sessions = []
     try:
         for kind, code in blocks(page):
