@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
         (["storing.py", "--quick"], "ms"),
         (["overhead.py", "--quick"], "list_scan"),
         (["drift.py", "--quick"], "corrected every 1 min: mean error"),
+        (["startup.py", "--quick"], "curio runs"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
