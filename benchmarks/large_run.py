@@ -26,7 +26,8 @@ from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.run import stubs
 from curio_plans.run.metadata import run_metadata
-from curio_plans.store.journal import Journal, read_journal
+from curio_plans.store.journal import Journal
+from curio_plans.store.reader import read_journal
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import read_stream
 from curio_plans.store.tiled_writer import BackgroundWriter

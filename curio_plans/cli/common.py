@@ -51,7 +51,10 @@ class Application(typer.Typer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command that the command line names."""
         streams.install()
-        return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            streams.tell_losses()
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,23 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(REFUSED) from error
 
     return told
+
+
+def figure_file(chosen: Path | None, default: Path) -> Path:
+    """Return where to draw a figure: the option ``--output``, or the default.
+
+    Raises
+    ------
+    ValueError
+        If the option names no image file.
+    """
+    if chosen is None:
+        return default
+    if chosen.is_dir():
+        raise ValueError(f"--output {chosen}: expected a file, this is a directory; add a name such as run.png")
+    if not chosen.suffix:
+        raise ValueError(f"--output {chosen}: expected a name with an ending that tells the format; add .png or .pdf")
+    return chosen
 
 
 def named_values(option: str, pairs: list[str] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import functools
 import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import typer
@@ -55,7 +56,7 @@ def keep_run(
         If the run did not come to its end; its code says why.
     """
     from bluesky.callbacks.core import make_callback_safe
-    from bluesky.preprocessors import SupplementalData
+    from bluesky.preprocessors import SupplementalData, msg_mutator
 
     from curio_plans.documents.start import normalise
     from curio_plans.run.desk import Desk
@@ -66,7 +67,9 @@ def keep_run(
         metadata = PersistentMetadata(place.data / "metadata.db")
         engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
         storage.attach(engine)
+    interruption = _Interruption()
     engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+    engine.preprocessors.append(functools.partial(msg_mutator, msg_proc=interruption.explain))
     started: list[str] = []
     engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
     desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
@@ -74,13 +77,13 @@ def keep_run(
         with LiveView(console, earlier) as view:
             engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
             engine.msg_hook, engine.waiting_hook = view.message, view.waiting
-            interruption = _execute(engine, plan(ask=desk.ask), desk, view)
+            _execute(engine, plan(ask=desk.ask), desk, view, interruption)
     except Exception as error:
         if started:
             _tell_failure(error, started[-1], place)
         raise
-    if interruption:
-        _tell_interruption(interruption, storage, started, place)
+    if interruption.reason:
+        _tell_interruption(interruption.reason, storage, started, place)
     if started:
         path = place.data / "figures" / f"{started[-1]}.png" if figure else None
         try:
@@ -90,8 +93,21 @@ def keep_run(
         _tell_where(started[-1], place)
 
 
-def _execute(engine: Any, plan: Any, desk: Any, view: Any) -> str:
-    """Execute a plan and answer its questions. Return why it was aborted; empty if it came to its end."""
+@dataclass
+class _Interruption:
+    """Why a run is aborted; empty while it is not. The RunEngine itself leaves this out of the stop document."""
+
+    reason: str = ""
+
+    def explain(self, message: Any) -> Any:
+        """Put the reason into the message that closes the run."""
+        if message.command != "close_run" or not self.reason or message.kwargs.get("reason"):
+            return message
+        return message._replace(kwargs={**message.kwargs, "reason": self.reason})
+
+
+def _execute(engine: Any, plan: Any, desk: Any, view: Any, interruption: _Interruption) -> None:
+    """Execute a plan and answer its questions, or abort it; `interruption` then says why."""
     from bluesky.utils import RunEngineInterrupted
 
     proceed = functools.partial(engine, plan)
@@ -100,17 +116,17 @@ def _execute(engine: Any, plan: Any, desk: Any, view: Any) -> str:
             proceed()
         except RunEngineInterrupted:
             if streams.lost:
-                reason = f"standard output has no reader: {streams.lost}"
+                interruption.reason = f"standard output has no reader: {streams.lost}"
             elif desk.question is None:
-                reason = AT_THE_TERMINAL
+                interruption.reason = AT_THE_TERMINAL
             else:
-                reason = _answer(desk, view)
-            if reason:
-                engine.abort(reason)
-                return reason
+                interruption.reason = _answer(desk, view)
+            if interruption.reason:
+                engine.abort(interruption.reason)
+                return
             proceed = engine.resume
         else:
-            return ""
+            return
 
 
 def _answer(desk: Any, view: Any) -> str:

@@ -95,6 +95,12 @@ class ResumedRun:
         """What people said of the experiment, as metadata; empty if nothing."""
         return {"experiment": self.start["experiment"]} if "experiment" in self.start else {}
 
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The limits that the instrument had, as the baseline says; empty where it does not."""
+        stored = self._settings.get(f"{self.start.get('microscope', 'afm')}_envelope", "")
+        return dict(json.loads(stored)) if stored else {}
+
     def check(self, afm: Microscope) -> None:
         """Raise ResumeError unless prior runs, sample and settings are those of the stored run."""
         try:

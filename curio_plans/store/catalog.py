@@ -10,15 +10,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from curio_plans.store.catalog_damage import CATALOG, TABLES, damage, moved_from
 from curio_plans.store.errors import StorageError
 from curio_plans.store.guard import BODY_LIMIT, protect
 from curio_plans.store.permissions import keep_private
-
-TABLES = "tables.db"
-"""Where Tiled keeps the columns of numbers and text of all runs."""
 
 
 def arrays_of(directory: Path | str, uid: str) -> Path:
@@ -27,17 +26,31 @@ def arrays_of(directory: Path | str, uid: str) -> Path:
 
 
 def open_app(directory: Path | str) -> Any:
-    """Return a Tiled client of a data directory, served within this process."""
+    """Return a Tiled client of a data directory, served within this process.
+
+    Raises
+    ------
+    StorageError
+        If the catalog cannot be opened.
+    """
     from tiled.client import from_context
 
-    app = make_app(Path(directory))
     logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # else it says its version each time
-    with warnings.catch_warnings():
-        # Tiled talks to itself through a test client that would rather have a successor of httpx.
-        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
-        from tiled.client.context import Context
+    try:
+        app = make_app(Path(directory))
+        with warnings.catch_warnings():
+            # Tiled talks to itself through a test client that would rather have a successor of httpx.
+            warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+            from tiled.client.context import Context
 
-        return from_context(Context.from_app(app))
+            return from_context(Context.from_app(app))
+    except StorageError:
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"the Tiled catalog in {directory} cannot be opened: {damage(directory) or error}; the journal has all "
+            "runs, and curio recover makes a new catalog from it"
+        ) from error
 
 
 def make_app(directory: Path, api_key: str | None = None) -> Any:
@@ -75,7 +88,7 @@ def locked(directory: Path) -> Iterator[None]:
 def configuration(directory: Path) -> dict[str, Any]:
     """Return the Tiled configuration of a data directory; the catalog is made if it is not there."""
     place = directory.resolve() / "tiled"
-    catalog = place / "catalog.db"
+    catalog = place / CATALOG
     with locked(directory):
         for folder in (place / "arrays", place / "external"):
             folder.mkdir(exist_ok=True)
@@ -100,15 +113,30 @@ def key_of(directory: Path) -> Path:
     return directory / "tiled" / "key"
 
 
+def set_aside(directory: Path | str) -> Path:
+    """Move a catalog that cannot be used out of the way, so that the next use makes a new one; return where it is."""
+    place = Path(directory).resolve() / "tiled"
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+    if not place.is_dir():
+        return place.rename(place.with_name(f"tiled-damaged-{stamp}"))
+    with locked(Path(directory)):
+        aside = place / f"damaged-{stamp}"
+        aside.mkdir()
+        databases = [f"{name}{end}" for name in (CATALOG, TABLES) for end in ("", "-wal", "-shm")]
+        for name in ("arrays", "place", *databases):
+            if os.path.lexists(place / name):
+                (place / name).rename(aside / name)
+    return aside
+
+
 def _require_unmoved(place: Path) -> None:
     """Refuse a catalog that was moved or copied: its entries say where arrays were, and deleting would reach there."""
-    note = place / "place"
-    if note.exists() and note.read_text() != str(place):
+    if (moved := moved_from(place)) is not None:
         raise StorageError(
-            f"the catalog {place} was made as {note.read_text()} and cannot be moved or copied; "
-            "the journal can: delete the directory, and put the runs into a new catalog with storage.repair(uid)"
+            f"the catalog {place} was made as {moved} and cannot be moved or copied; "
+            "the journal can, and curio recover makes a new catalog from it"
         )
-    note.write_text(str(place))
+    (place / "place").write_text(str(place))
 
 
 def _create(catalog: Path) -> None:

@@ -1,13 +1,15 @@
-"""Putting runs in order after a fault: journals united, unfinished runs closed, Tiled given what it misses."""
+"""Putting runs in order after a fault: journals united, rescued, closed; Tiled given what it misses."""
 
 import shutil
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curio_plans.documents.completion import closing_stop, events_by_stream
-from curio_plans.store.journal import Documents, RunFile, parts, read_journal, run_directory
+from curio_plans.documents.completion import closing_stop
+from curio_plans.store.places import parts, run_directory
+from curio_plans.store.reader import read_journal
+from curio_plans.store.run_file import RunFile
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Recovery:
     ----------
     uid : str
         The run.
+    rescued : str
+        What was damaged in its journal, how much is whole, and where the original is; empty if nothing was damaged.
     united : int
         Documents brought home from spare directories.
     closed : bool
@@ -29,6 +33,7 @@ class Recovery:
     """
 
     uid: str
+    rescued: str = ""
     united: int = 0
     closed: bool = False
     missing: str = ""
@@ -37,13 +42,14 @@ class Recovery:
     @property
     def was_in_order(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.united or self.closed or self.missing or self.problem)
+        return self == Recovery(self.uid)
 
     def __str__(self) -> str:
         """Say it in words."""
         done = [
+            self.rescued,
             f"{self.united} documents brought home from a spare directory" if self.united else "",
-            "closed: its process had ended before it" if self.closed else "",
+            "closed: it had no stop document" if self.closed else "",
             f"put into Tiled: {self.missing}" if self.missing else "",
             f"not in order: {self.problem}" if self.problem else "",
         ]
@@ -68,9 +74,6 @@ def unite(directory: Path | str, uid: str) -> int:
     if not spare:
         return 0
     documents = read_journal(directory, uid)
-    if home not in folders:
-        with suppress(OSError):
-            home.rmdir()  # left where not even the start document found room
     with RunFile.reopen(home) if home in folders else RunFile.create(home) as file:
         new = documents[file.documents :]
         for name, doc in new:
@@ -80,7 +83,9 @@ def unite(directory: Path | str, uid: str) -> int:
     return len(new)
 
 
-def close_unfinished(directory: Path | str, uid: str, by: str) -> bool:
+def close_unfinished(
+    directory: Path | str, uid: str, by: str, heads: Callable[[str], Mapping[str, Any]] = lambda _: {}
+) -> bool:
     """Give run `uid` the stop document it lacks, in the journal; return whether it lacked one.
 
     Parameters
@@ -91,6 +96,8 @@ def close_unfinished(directory: Path | str, uid: str, by: str) -> bool:
         The full uid.
     by : str
         Who closes it, for the reason in the stop document.
+    heads : callable
+        Gives the ``start`` and ``stop`` documents that Tiled has: where it has the stop document, that is taken.
 
     Raises
     ------
@@ -101,27 +108,7 @@ def close_unfinished(directory: Path | str, uid: str, by: str) -> bool:
     documents = read_journal(directory, uid)
     if documents[-1][0] == "stop":
         return False
+    stop = heads(uid).get("stop") or closing_stop(documents, by)
     with RunFile.reopen(run_directory(directory, uid)) as file:
-        file.append("stop", closing_stop(documents, by))
+        file.append("stop", stop)
     return True
-
-
-def missing_in_tiled(catalog: Any, documents: Documents) -> str:
-    """Say what a catalog does not have of a run; empty if it has every event and the stop document."""
-    from curio_plans.store.tiled_reader import count_points, missing_columns
-
-    uid = documents[0][1]["uid"]
-    if uid not in catalog:
-        return "the run"
-    run = catalog[uid]
-    lacking = []
-    for stream, number in events_by_stream(documents).items():
-        found = count_points(run, stream)
-        if found != number:
-            lacking.append(f"{number - found} of {number} events of {stream!r}")
-        elif columns := missing_columns(run, stream):
-            lacking.append(f"{', '.join(columns)} of {stream!r}")
-    name, last = documents[-1]
-    if name == "stop" and (run.metadata.get("stop") or {}).get("uid") != last["uid"]:
-        lacking.append("the stop document")
-    return ", ".join(lacking)

@@ -1,59 +1,31 @@
 """Keeping runs and finding them again: a journal, which is the truth, and a Tiled catalog, where people read."""
 
+import functools
+import logging
+import math
 import shutil
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from curio_plans.store.errors import AmbiguousRun, RunNotFound, StorageError, require_directory
-from curio_plans.store.journal import (
-    Documents,
-    Journal,
-    JournalError,
-    is_open,
-    journalled,
-    read_journal,
-    read_start,
-    summarise,
-)
-from curio_plans.store.recovery import Recovery, close_unfinished, missing_in_tiled, unite
+from curio_plans.documents.start import normalise
+from curio_plans.store.errors import AmbiguousRun, JournalError, RunNotFound, StorageError, require_directory
+from curio_plans.store.journal import Journal
+from curio_plans.store.places import journalled
+from curio_plans.store.reader import Documents, is_open, read_journal, read_start
+from curio_plans.store.recovery import Recovery, close_unfinished, unite
+from curio_plans.store.rescue import finish_rescues, originals, rescue
+from curio_plans.store.run_info import RunInfo, circle, info_of, read_info
+from curio_plans.store.structure import Structure
+from curio_plans.store.verification import Verification, forget, verify
+
+logger = logging.getLogger(__name__)
 
 _CANDIDATES = 5
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """One run in a list.
-
-    Attributes
-    ----------
-    uid : str
-        Its unique name.
-    time : datetime
-        When it started, in local time.
-    plan_name : str
-        The plan.
-    agent : str or None
-        Who decided, if anyone.
-    points : int or None
-        Spectra measured so far; None if that cannot be told.
-    exit_status : str or None
-        ``success``, ``abort`` or ``fail``; None while it goes on, and for good if it was killed.
-    reason : str
-        Why it ended, where its stop document says so.
-    """
-
-    uid: str
-    time: datetime
-    plan_name: str
-    agent: str | None
-    points: int | None
-    exit_status: str | None
-    reason: str
 
 
 class Storage:
@@ -86,10 +58,11 @@ class Storage:
         if tell is not None:
             self._options["tell"] = tell
         self._client: Any = None
+        self._unusable: StorageError | None = None
         self._opening = threading.RLock()
         self._journal = Journal(self.directory) if tell is None else Journal(self.directory, tell=tell)
         self._writer: Any = None
-        self._attached: list[tuple[Any, int]] = []
+        self._on_close: list[Callable[[], Any]] = []
 
     @classmethod
     def local(cls, directory: Path | str, **options: Any) -> Self:
@@ -155,13 +128,15 @@ class Storage:
 
     def close(self) -> None:
         """Write what is left, and let go of the engines and of Tiled."""
-        for engine, token in self._attached:
-            engine.unsubscribe(token)
-        self._attached.clear()
+        while self._on_close:
+            self._on_close.pop()()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self._journal.close()
+        self._close_client()
+
+    def _close_client(self) -> None:
         if self._client is not None:
             self._client.context.close()
             self._client = None
@@ -169,18 +144,41 @@ class Storage:
     def attach(self, engine: Any) -> None:
         """Keep everything that a RunEngine emits from now on.
 
+        From now on it also refuses metadata that could not be read back, see
+        :func:`curio_plans.documents.start.normalise`. Where the catalog of the data directory cannot be opened, runs
+        are kept in the journal alone, and the user is told.
+
         Raises
         ------
         StorageError
-            If the directory cannot be written, or Tiled not be opened.
+            If the directory cannot be written, or the Tiled server does not answer.
         """
+        require_directory(self.directory)
+        callbacks: list[Any] = [self._journal]
+        if (writer := self._background_writer()) is not None:
+            callbacks.append(writer)
+        for callback in callbacks:
+            self._on_close.append(functools.partial(engine.unsubscribe, engine.subscribe(callback)))
+        self._refuse_unreadable_metadata(engine)
+
+    def _refuse_unreadable_metadata(self, engine: Any) -> None:
+        """Let a RunEngine refuse what could not be read back before a run starts, whoever made it."""
+        before = getattr(engine, "md_normalizer", None)
+        if before not in (None, normalise):
+            engine.md_normalizer = lambda md: normalise(before(md))
+            self._on_close.append(functools.partial(setattr, engine, "md_normalizer", before))
+
+    def _background_writer(self) -> Any:
         from curio_plans.store.tiled_writer import BackgroundWriter
 
-        require_directory(self.directory)
         if self._writer is None:
-            self._writer = BackgroundWriter(self.catalog, **self._options)
-        for callback in (self._journal, self._writer):
-            self._attached.append((engine, engine.subscribe(callback)))
+            try:
+                self._writer = BackgroundWriter(self.catalog, **self._options)
+            except StorageError as error:
+                if self._remote:
+                    raise
+                self._options.get("tell", logger.warning)(f"runs are kept in the journal alone: {error}")
+        return self._writer
 
     @property
     def catalog(self) -> Any:
@@ -197,14 +195,8 @@ class Storage:
         return {} if self._writer is None else dict(self._writer.failures)
 
     def runs(self) -> list[RunInfo]:
-        """Return the runs, newest first."""
-        found: dict[str, RunInfo] = {}
-        for uid in journalled(self.directory):
-            try:
-                start, stop, points = summarise(self.directory, uid)
-            except JournalError:
-                continue
-            found[uid] = _info(start, stop, points)
+        """Return the runs, newest first; a run that cannot be read is among them, and says so."""
+        found = {uid: read_info(self.directory, uid) for uid in journalled(self.directory)}
         if self._remote:
             found = {**self._runs_in_tiled(), **found}
         return sorted(found.values(), key=lambda run: run.time, reverse=True)
@@ -215,7 +207,7 @@ class Storage:
         Parameters
         ----------
         text : str
-            A uid, the beginning of one, or ``latest``.
+            A uid, the beginning of one, or ``latest``: the newest that is not damaged.
 
         Raises
         ------
@@ -231,7 +223,7 @@ class Storage:
             raise RunNotFound(f"there are no runs in {self._place} yet")
         newest = sorted(started, key=lambda uid: started[uid], reverse=True)
         if text == "latest":
-            return newest[0]
+            return self._first_whole(newest)
         if text in started:
             return text
         matches = [uid for uid in newest if text and uid.startswith(text)]
@@ -258,13 +250,20 @@ class Storage:
             If not exactly one run is meant.
         JournalError
             If the journal of the run is damaged.
+        StorageError
+            If Tiled cannot give the run.
         """
         uid = self.resolve(uid)
         if uid in journalled(self.directory):
             return read_journal(self.directory, uid)
         from curio_plans.store.tiled_reader import read_documents
 
-        return read_documents(self.catalog[uid])
+        try:
+            return read_documents(self.catalog[uid])
+        except Exception as error:
+            raise StorageError(
+                f"Tiled cannot give run {uid}: {error!r:.300}; curio verify tells what it has"
+            ) from error
 
     def lineage(self, uid: str) -> Documents:
         """Return the documents of a run after those of the runs that it resumes, oldest first.
@@ -279,11 +278,15 @@ class Storage:
         RunNotFound, AmbiguousRun
             If not exactly one run is meant, or one that it resumes is not here.
         JournalError
-            If the journal of one is damaged.
+            If the journal of one is damaged, or the runs resume each other in a circle.
         """
         documents = self.documents(uid)
-        while earlier := documents[0][1].get("resumes"):
-            documents = self.documents(earlier) + documents
+        seen = [documents[0][1]["uid"]]
+        while resumed := documents[0][1].get("resumes"):
+            documents = self.documents(resumed) + documents
+            seen.append(documents[0][1]["uid"])
+            if seen[-1] in seen[:-1]:
+                raise JournalError(circle(seen))
         return documents
 
     def resumable(self, uid: str) -> Documents:
@@ -313,10 +316,13 @@ class Storage:
         ------
         RunNotFound, AmbiguousRun
             If not exactly one run is meant.
+        JournalError
+            If the journal of the run is damaged.
         StorageError
             If the run is still going on, is not in this journal, or Tiled does not take it now either.
         """
         from curio_plans.store.catalog import arrays_of
+        from curio_plans.store.tiled_check import missing_in_tiled
         from curio_plans.store.tiled_writer import insert
 
         uid = self._require_ended(uid)
@@ -337,10 +343,40 @@ class Storage:
         if self._writer is not None:
             self._writer.failures.pop(uid, None)
 
-    def recover(self, uid: str) -> Recovery:
-        """Put a run in order: unite its journal, close it where its process did not, give Tiled what it misses.
+    def prepare_recovery(self) -> str:
+        """Replace a catalog that cannot be used by a new one, and finish what an earlier recovery began.
 
-        What Tiled has in part is deleted and inserted anew, so that nothing is there twice.
+        Call it once before :meth:`recover`, which fills the new catalog from the journal.
+
+        Returns
+        -------
+        str
+            What was wrong with the catalog, and where it is now; empty if nothing was.
+
+        Raises
+        ------
+        StorageError
+            If a RunEngine is attached to this storage, or the directory cannot be written.
+        """
+        from curio_plans.store.catalog import set_aside
+        from curio_plans.store.catalog_damage import damage
+
+        require_directory(self.directory)
+        finish_rescues(self.directory)
+        reason = "" if self._remote else damage(self.directory)
+        if not reason:
+            return ""
+        if self._on_close:
+            raise StorageError(f"the Tiled catalog cannot be used ({reason}); detach or close this storage first")
+        self._close_client()
+        self._unusable = None
+        return f"the Tiled catalog could not be used ({reason}); it is kept in {set_aside(self.directory)}"
+
+    def recover(self, uid: str) -> Recovery:
+        """Put a run in order: unite its journal, rescue what is whole, close it, give Tiled what it misses.
+
+        What Tiled has in part is deleted and inserted anew, so that nothing is there twice. Where Tiled has more than
+        the journal, it is left as it is.
 
         Parameters
         ----------
@@ -357,20 +393,40 @@ class Storage:
         RunNotFound, AmbiguousRun
             If not exactly one run is meant.
         """
-        uid = self.resolve(uid)
-        united, closed, missing = 0, False, ""
+        done = Recovery(self.resolve(uid))
         try:
-            self._require_ended(uid)
-            united = unite(self.directory, uid)
-            closed = close_unfinished(self.directory, uid, "curio recover")
-            missing = missing_in_tiled(self.catalog, read_journal(self.directory, uid))
-            if missing:
-                self.repair(uid)
-            elif self._writer is not None:
-                self._writer.failures.pop(uid, None)  # it came through after all
+            self._require_ended(done.uid)
+            forget(self.directory, done.uid)
+            for step in (self._rescue, self._unite, self._close, self._complete_tiled):
+                done = step(done)
         except Exception as error:  # noqa: BLE001 - whatever stands against one run, the others are put in order
-            return Recovery(uid, united, closed, problem=str(error) or type(error).__name__)
-        return Recovery(uid, united, closed, missing)
+            return replace(done, problem=str(error) or type(error).__name__)
+        return done
+
+    def verify(self, uid: str) -> Verification:
+        """Tell whether a run is whole: all of it is read, and compared with its checksums and with what Tiled has.
+
+        Parameters
+        ----------
+        uid : str
+            As in `resolve`.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        """
+        return verify(self.directory, self.resolve(uid), self._catalog_once)
+
+    def _catalog_once(self) -> Any:
+        """Return the catalog; where it could not be opened, say so again at once."""
+        if self._unusable is not None:
+            raise self._unusable
+        try:
+            return self.catalog
+        except StorageError as error:
+            self._unusable = error
+            raise
 
     def close_unfinished(self, uid: str, by: str) -> None:
         """Give a run the stop document it lacks, in the journal and in Tiled.
@@ -389,9 +445,54 @@ class Storage:
         StorageError
             If the run is still going on, or is not in this journal.
         """
-        if close_unfinished(self.directory, self._require_ended(uid), by):
+        uid = self._require_ended(uid)
+        if close_unfinished(self.directory, uid, by):
+            forget(self.directory, uid)
             with suppress(StorageError):  # what Tiled does not take now, it gets from `recover`
                 self.repair(uid)
+
+    def _rescue(self, done: Recovery) -> Recovery:
+        try:
+            read_journal(self.directory, done.uid)
+        except JournalError:
+            return replace(done, rescued=str(rescue(self.directory, done.uid, self._heads_in_tiled(done.uid))))
+        return done
+
+    def _unite(self, done: Recovery) -> Recovery:
+        if done.uid not in journalled(self.directory):
+            return done  # nothing of it was whole
+        return replace(done, united=unite(self.directory, done.uid))
+
+    def _close(self, done: Recovery) -> Recovery:
+        if done.uid not in journalled(self.directory):
+            return done
+        return replace(done, closed=close_unfinished(self.directory, done.uid, "curio recover", self._heads_in_tiled))
+
+    def _complete_tiled(self, done: Recovery) -> Recovery:
+        from curio_plans.store.tiled_check import missing_in_tiled, surplus_in_tiled
+
+        if done.uid not in journalled(self.directory):
+            return done
+        documents = read_journal(self.directory, done.uid)
+        if surplus := surplus_in_tiled(self.catalog, documents):
+            if originals(self.directory, done.uid):
+                return done  # what could not be rescued is there
+            raise StorageError(f"Tiled has {surplus} that the journal lacks, so it is left as it is")
+        missing = missing_in_tiled(self.catalog, documents)
+        if missing:
+            self.repair(done.uid)
+        elif self._writer is not None:
+            self._writer.failures.pop(done.uid, None)  # it came through after all
+        return replace(done, missing=missing)
+
+    def _heads_in_tiled(self, uid: str) -> dict[str, dict[str, Any]]:
+        """Return the start and stop documents that Tiled has of a run; none if it does not answer."""
+        from curio_plans.store.tiled_check import heads_in_tiled
+
+        try:
+            return heads_in_tiled(self.catalog, uid)
+        except Exception:  # noqa: BLE001 - the journal alone must do
+            return {}
 
     def _require_ended(self, uid: str) -> str:
         """Return the full uid of a run in the journal that nobody is writing."""
@@ -404,14 +505,22 @@ class Storage:
             raise StorageError(f"Tiled still does not answer to the last attempt to write run {uid}; try again later")
         return uid
 
+    def _first_whole(self, uids: list[str]) -> str:
+        """Return the first run that is not damaged."""
+        here = set(journalled(self.directory))
+        for uid in uids:
+            if uid not in here or not read_info(self.directory, uid).damaged:
+                return uid
+        raise RunNotFound(f"all runs in {self._place} are damaged: {_listed(uids)}; curio verify tells what is wrong")
+
     def _started(self) -> dict[str, float]:
-        """Return when each run started."""
+        """Return when each run started; before all others, where that cannot be read."""
         started: dict[str, float] = {}
         for uid in journalled(self.directory):
             try:
                 started[uid] = float(read_start(self.directory, uid)["time"])
             except JournalError:
-                continue
+                started[uid] = -math.inf
         if self._remote:
             started = {uid: run.time.timestamp() for uid, run in self._runs_in_tiled(count=False).items()} | started
         return started
@@ -424,13 +533,20 @@ class Storage:
         found = {}
         try:
             for uid, run in self.catalog.items():
-                start, stop = run.metadata.get("start"), run.metadata.get("stop")
-                if start is None:
+                start, stop = run.metadata.get("start"), run.metadata.get("stop") or None
+                try:
+                    structure = Structure(uid)
+                    structure.check("start", start)
+                    if stop is not None:
+                        structure.check("stop", stop)
+                except JournalError as error:
+                    damage = f"what Tiled has of it makes no sense: {error}"
+                    found[uid] = RunInfo(uid, datetime.fromtimestamp(0).astimezone(), damaged=damage)
                     continue
                 points = (stop or {}).get("num_events", {}).get("primary", 0)
-                if not stop and count:
+                if stop is None and count:
                     points = count_points(run)
-                found[uid] = _info(start, stop or None, points)
+                found[uid] = info_of(start, stop, points)
         except httpx.HTTPError as error:
             raise StorageError(f"Tiled does not answer at {self._place}: {error}") from error
         return found
@@ -456,19 +572,6 @@ def _connect_to(uri: str, api_key: str | None) -> Any:
         raise StorageError(
             f"the Tiled server at {uri} does not let us in: {error}; check its address and key"
         ) from error
-
-
-def _info(start: Mapping[str, Any], stop: Mapping[str, Any] | None, points: int | None) -> RunInfo:
-    agent = start.get("agent")
-    return RunInfo(
-        uid=str(start["uid"]),
-        time=datetime.fromtimestamp(start["time"]).astimezone(),
-        plan_name=str(start.get("plan_name", "")),
-        agent=str(agent["agent"]) if isinstance(agent, Mapping) and "agent" in agent else None,
-        points=points,
-        exit_status=None if stop is None else str(stop["exit_status"]),
-        reason="" if stop is None else str(stop.get("reason", "")),
-    )
 
 
 def _listed(uids: list[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray
 from numpy.typing import NDArray
 
-from curio_plans.store.journal import Documents
+from curio_plans.store.reader import Documents
 
 _TABLE = "internal"
 _ROW = "seq_num"

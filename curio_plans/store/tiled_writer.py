@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
-from curio_plans.store.journal import Owners
+from curio_plans.store.owners import Owners
 
 logger = logging.getLogger(__name__)
 

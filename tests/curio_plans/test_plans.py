@@ -92,7 +92,7 @@ def test_channels_of_the_image_can_be_chosen(afm, engine, documents, wanderer):
         ({"window": 2}, "at least 3 px"),
         ({"window": 33}, "does not fit into an image of 32×32"),
         ({"stride": 0}, "stride: .* greater than or equal to 1"),
-        ({"lookahead": 2}, "lookahead: .* less than or equal to 1"),
+        ({"lookahead": 2}, "lookahead: Input should be 0 or 1, got 2"),
         ({"map_every": -1}, "map_every: .* greater than or equal to 0"),
         ({"channels": ["colour"]}, "expected channels among"),
         ({"md": {"agent": "me"}}, "md must not set agent"),

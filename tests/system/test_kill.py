@@ -20,7 +20,7 @@ from agents.registry import build, configure
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
-from curio_plans.store.journal import is_open, read_journal
+from curio_plans.store.reader import is_open, read_journal
 from curio_plans.store.storage import Storage
 from curio_plans.study.replay import verify
 from ophyd_devices import AFM

@@ -38,8 +38,7 @@ def follower(tmp_path, monkeypatch):
     return "follower"
 
 
-def test_yesterday_is_learned_from_and_replayed(follower, tmp_path):
-    data = tmp_path / "data"
+def test_yesterday_is_learned_from_and_replayed(follower, data):
     common = ["--points", "6", "--pixels", "32", "--no-figure"]
     curio("run", "--agent", "random", *common, directory=data)
     (yesterday,) = [path.name for path in (data / "journal").iterdir()]

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pexpect
 import pytest
 import yaml
+from support import python, write_sample
 
 from curio_plans.session.persistent import PersistentMetadata
 from curio_plans.store.storage import Storage
@@ -70,13 +70,8 @@ class Session:
 
 @pytest.fixture
 def environment(tmp_path):
-    ours = {
-        "CURIO_DATA": str(tmp_path / "data"),
-        "MPLBACKEND": "Agg",
-        "PAGER": "cat",
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-    }
-    return {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")} | ours
+    ours = {"CURIO_DATA": str(tmp_path / "data"), "PAGER": "cat", "IPYTHONDIR": str(tmp_path / "ipython")}
+    return os.environ | ours
 
 
 @pytest.fixture
@@ -92,7 +87,7 @@ def start(tmp_path, environment):
         session.kill()
 
 
-def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
+def test_a_session_from_the_welcome_to_the_catalog(start, data):
     session = start()
     assert "paper-latent" in session.welcome
     assert "RunEngine" in session.type("RE")
@@ -170,55 +165,40 @@ sys.exit(process.exitcode)
 )
 def test_a_wrong_setting_is_told_before_anything_is_made(tmp_path, environment, variables, words):
     (tmp_path / "lab.toml").write_text('colour = "red"')
-    done = subprocess.run(
-        [sys.executable, str(STARTUP / "00-engine.py")], env=environment | variables, cwd=tmp_path,
-        capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert words in done.stderr
+    engine = STARTUP / "00-engine.py"
+    assert words in python(engine, code=1, env=environment | variables, cwd=tmp_path, stderr=subprocess.STDOUT)
     assert [path.name for path in tmp_path.iterdir()] == ["lab.toml"]
 
 
-def test_a_settings_file_may_name_a_backend_of_ones_own(tmp_path, environment):
+def test_a_settings_file_may_name_a_backend_of_ones_own(empty, tmp_path, environment):
+    shutil.copytree(empty, tmp_path / "kept")
     (tmp_path / "curio.toml").write_text('data = "kept"\n[backend]\nname = "lab_scope:make"\noptions = { number = 7 }')
     (tmp_path / "lab_scope.py").write_text(
         "from ophyd_devices.twin import twin\ndef make(number: int):\n    return twin(seed=number, pixels=(16, 16))\n"
     )
     del environment["CURIO_DATA"]
-    done = subprocess.run(
-        [sys.executable, "-c", QUEUESERVER, str(STARTUP), "RE(image(afm)); print(afm.describe_sample()['seed'])"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "7", done.stderr
-    assert "afm (lab_scope:make)" in done.stdout
+    check = "RE(image(afm)); print(afm.describe_sample()['seed'])"
+    told = python("-c", QUEUESERVER, STARTUP, check, env=environment, cwd=tmp_path)
+    assert told.splitlines()[-1] == "7"
+    assert "afm (lab_scope:make)" in told
     with Storage.local(tmp_path / "kept") as storage:
         assert storage.runs()[0].plan_name == "image"
 
 
-def test_without_ipython_as_in_the_queueserver(tmp_path, environment):
-    y, x = np.mgrid[0:20, 0:24] / 6
-    image = np.sin(x) * np.cos(y)
-    np.savez(tmp_path / "sample.npz", image=image, spectra=image[..., None] * np.hanning(16), extent_nm=[240.0, 200.0])
+def test_without_ipython_as_in_the_queueserver(data, tmp_path, environment):
+    sample = write_sample(tmp_path / "sample.npz", extent_nm=[240.0, 200.0])
     check = (
         "RE.md['people'] = ['Ada']; RE(grid_spectroscopy(afm, 3, 1)); "
         "RE.md['people'].append('Grace'); print(afm.describe_sample()['sample']['kind'], *globals())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", QUEUESERVER, str(STARTUP), check],
-        env=environment | {"CURIO_SAMPLE": str(tmp_path / "sample.npz")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    kind, *names = done.stdout.splitlines()[-1].split()
+    environment |= {"CURIO_SAMPLE": str(sample)}
+    told = python("-c", QUEUESERVER, STARTUP, check, env=environment, cwd=tmp_path, stderr=subprocess.STDOUT)
+    assert "Traceback" not in told
+    kind, *names = told.splitlines()[-1].split()
     assert kind == "recorded"
     user = yaml.safe_load((STARTUP / "user_group_permissions.yaml").read_text())["user_groups"]["primary"]
     assert {*user["allowed_plans"], *user["allowed_devices"], *user["allowed_functions"]} <= set(names)
-    assert "Traceback" not in done.stderr
     # Everything is closed when the process ends, although it does not end like a session.
-    assert PersistentMetadata(tmp_path / "data" / "metadata.db")["people"] == ["Ada", "Grace"]
-    with Storage.local(tmp_path / "data") as storage:
+    assert PersistentMetadata(data / "metadata.db")["people"] == ["Ada", "Grace"]
+    with Storage.local(data) as storage:
         assert len(storage.catalog[storage.resolve("latest")]["primary/afm_spectrometer_spectrum"].read()) == 3

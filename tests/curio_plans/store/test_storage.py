@@ -21,7 +21,9 @@ from curio_plans.plans import curiosity, image, spectra_at
 from curio_plans.run import stubs
 from curio_plans.store import tiled_writer
 from curio_plans.store.errors import AmbiguousRun, RunNotFound, StorageError
-from curio_plans.store.journal import Journal, journalled, read_journal
+from curio_plans.store.journal import Journal
+from curio_plans.store.places import journalled
+from curio_plans.store.reader import read_journal
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import count_points, read_configuration, read_documents, read_stream
 from curio_plans.store.tiled_writer import CastError, RunWriter, cast
@@ -224,7 +226,9 @@ def test_a_stranger_among_the_runs_does_not_hide_the_others(tmp_path):
     (tmp_path / "journal" / "b" / "documents.jsonl").write_bytes(b'["start", {"uid"')
     (tmp_path / "journal" / "notes").mkdir()
     with Storage.local(tmp_path) as storage:
-        assert [run.uid for run in storage.runs()] == ["a"]
+        damaged, whole = storage.runs()
+        assert (damaged.uid, whole.uid, whole.damaged) == ("b", "a", "")
+        assert "run b has no start document: it was torn at the very beginning; curio recover b" in damaged.damaged
         assert storage.resolve("latest") == "a"
 
 

@@ -15,7 +15,10 @@ import pytest
 from bluesky import RunEngine
 
 from curio_plans.plans import spectra_at
-from curio_plans.store.journal import Journal, JournalError, parts, read_journal, summarise
+from curio_plans.store.errors import JournalError
+from curio_plans.store.journal import Journal
+from curio_plans.store.places import parts
+from curio_plans.store.reader import read_journal, summarise
 from curio_plans.store.recovery import close_unfinished, unite
 from curio_plans.store.storage import Storage
 from curio_plans.store.tiled_reader import read_stream
@@ -203,7 +206,8 @@ def divided(tmp_path, spare):
 def test_a_divided_run_is_read_as_one_and_united(divided, tmp_path):
     documents, home, spare = divided
     np.testing.assert_equal(read_journal(tmp_path, "a"), documents)
-    assert summarise(tmp_path, "a")[1:] == (documents[-1][1], 5)
+    summary = summarise(tmp_path, "a")
+    assert (summary.stop, summary.points, summary.damage) == (documents[-1][1], 5, "")
     assert unite(tmp_path, "a") == 4
     np.testing.assert_equal(read_journal(tmp_path, "a"), documents)
     assert parts(tmp_path, "a") == [home]
@@ -242,7 +246,7 @@ def test_a_backup_damaged_in_the_middle_is_told_and_kept(divided, tmp_path):
     _, _, spare = divided
     lines = (spare / "documents.jsonl").read_bytes()
     (spare / "documents.jsonl").write_bytes(lines.replace(b'"e3"', b"e3", 1))
-    with pytest.raises(JournalError, match=r"line 2 of 4 in .*state.* is damaged"):
+    with pytest.raises(JournalError, match=r"line 4 of 6 in .*state.* is damaged: .*curio recover a rescues"):
         unite(tmp_path, "a")
     assert spare.exists()
 

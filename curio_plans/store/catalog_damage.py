@@ -1,0 +1,74 @@
+"""Tell whether the databases of the Tiled catalog in a data directory can be used."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+CATALOG = "catalog.db"
+"""Where Tiled keeps what there is."""
+
+TABLES = "tables.db"
+"""Where Tiled keeps the columns of numbers and text of all runs."""
+
+
+def damage(directory: Path | str) -> str:
+    """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
+
+    It looks into the databases, not at each array: :func:`curio_plans.store.tiled_check.different_in_tiled` does.
+    """
+    place = Path(directory).resolve() / "tiled"
+    if not os.path.lexists(place):
+        return ""
+    for folder in (place, place / "arrays"):
+        if os.path.lexists(folder) and not folder.is_dir():
+            return f"{folder} is no directory"
+    if (moved := moved_from(place)) is not None:
+        return f"it was made as {moved}"
+    catalog = place / CATALOG
+    if not os.path.lexists(catalog):
+        return ""
+    try:
+        found = _database_damage(catalog, "nodes") or _database_damage(place / TABLES)
+        if not found and _count(catalog, "nodes WHERE structure_family = 'table'"):
+            found = "" if _count(place / TABLES, "sqlite_master") else f"{place / TABLES} is empty"
+    except sqlite3.OperationalError:
+        return ""  # it is locked: no damage
+    return found
+
+
+def moved_from(place: Path) -> str | None:
+    """Return where a catalog was made, unless that is here."""
+    try:
+        made = (place / "place").read_text(errors="replace")
+    except FileNotFoundError:
+        return None
+    return None if made == str(place) else made[:200]
+
+
+def _database_damage(path: Path, table: str = "") -> str:
+    """Say what is wrong with a database, which must have a table of this name."""
+    if not path.is_file():
+        return f"{path} is missing, or no file"
+    try:
+        with closing(_read_only(path)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return f"{path}: {error}"
+    if verdict != "ok":
+        return f"{path}: {verdict}"
+    if table and not _count(path, f"sqlite_master WHERE name = '{table}'"):
+        return f"{path} has no table {table!r}"
+    return ""
+
+
+def _count(path: Path, what: str) -> int:
+    with closing(_read_only(path)) as connection:
+        (number,) = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # noqa: S608 - our own words
+    return int(number)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
