@@ -1,4 +1,4 @@
-from .binding import bind, limit, name_agent
+from .binding import bind, limit, limits_of, name_agent
 from .interrupt import Interruption, OrderlyEngine
 from .live import LiveView
 from .persistent import PersistentMetadata
@@ -17,6 +17,7 @@ __all__ = [
     "TipSuspender",
     "bind",
     "limit",
+    "limits_of",
     "load_settings",
     "name_agent",
     "suspenders",
