@@ -1,7 +1,9 @@
 """Ending a run in order when the process is told to end: signals, a closed output, a callback that ends the program."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Self
@@ -39,6 +41,38 @@ class OrderlyEngine(RunEngine):
             raise CallbackExitError(
                 f"a callback raised {type(error).__name__} at the {name.name} document; the run ends here"
             ) from error
+
+
+def leave_in_order(engine: Any) -> None:
+    """Let SIGTERM and SIGHUP end a session in order: first its run, with the tip withdrawn, then the process.
+
+    Without this they end the process at once: a service manager, a closed terminal or a logout would leave the tip on
+    the surface, and a run without a stop document. Ctrl-C stays with the RunEngine and the prompt.
+
+    Parameters
+    ----------
+    engine : RunEngine
+        Of the session; called in the main thread.
+    """
+
+    def receive(number: int, _: FrameType | None) -> None:
+        if engine.state.is_idle:
+            raise SystemExit(128 + number)
+        if not ending.is_set():
+            ending.set()
+            threading.Thread(target=end_run, args=(number,), name="leaving", daemon=True).start()
+
+    def end_run(number: int) -> None:
+        engine.abort(f"the process received {signal.Signals(number).name}")
+        while not engine.state.is_idle:
+            time.sleep(_RETRY_S)
+        os.kill(os.getpid(), number)
+
+    ending = threading.Event()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, receive)
 
 
 class Interruption:
