@@ -1,9 +1,9 @@
 """Ending a run in order when the process is told to end: signals, a closed output, a callback that ends the program."""
 
+import atexit
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Self
@@ -64,15 +64,22 @@ def leave_in_order(engine: Any) -> None:
 
     def end_run(number: int) -> None:
         engine.abort(f"the process received {signal.Signals(number).name}")
-        while not engine.state.is_idle:
-            time.sleep(_RETRY_S)
-        os.kill(os.getpid(), number)
+        while not left.wait(_RETRY_S):
+            # IPython lets nothing end it from within a cell, so again until it is at its prompt.
+            if engine.state.is_idle:
+                os.kill(os.getpid(), number)
 
-    ending = threading.Event()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, receive)
+    def leave() -> None:
+        left.set()
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)
+
+    ending, left = threading.Event(), threading.Event()
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, receive)
+    atexit.register(leave)  # what ends the session is not interrupted
 
 
 class Interruption:
