@@ -96,12 +96,12 @@ class Guard:
     def check_contact_move(self, x: float, y: float) -> None:
         """Raise EnvelopeError if the tip may not be dragged over the surface from its position to (x, y)."""
         self.check_place(x, y)
-        way = np.array([self._backend.position(), (x, y)])
-        length, longest = float(np.hypot(*(way[1] - way[0]))), self.envelope.contact_move_max
+        path = np.array([self._backend.position(), (x, y)])
+        length, longest = float(np.hypot(*(path[1] - path[0]))), self.envelope.contact_move_max
         if longest is not None and length > longest:
             raise EnvelopeError(f"{length:g} nm is more than {longest:g} nm in contact; withdraw first")
-        self._check_inside(way[0])
-        self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
+        self._check_inside(path[0])
+        self._check_clear(path, f"the path to ({x:g}, {y:g}) nm", "withdraw first")
 
     def check_doses(self, places: Iterable[Sequence[float]]) -> None:
         """Raise EnvelopeError if tip or sample may not take spectra at `places`, one after the other.
@@ -194,11 +194,11 @@ class Guard:
                 f"the tip is {away:g} nm from the frame, more than {self.envelope.contact_move_max:g} nm in contact; "
                 "withdraw, move into the area and engage there"
             )
-        self._check_clear(np.vstack([corners(area), place]), "the way into the frame", "move into the area first")
+        self._check_clear(np.vstack([corners(area), place]), "the path into the frame", "move into the area first")
         return self._backend.frame(area, pixels, line_rate, progress)
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Measure if the tip is engaged and the dose allows it. The spectrum counts whatever becomes of it."""
+        """Measure if the tip is engaged and the dose allows it. The spectrum counts even if it fails."""
         bias = np.asarray(bias, dtype=np.float64)
         self.check_waveform(bias, dwell)
         self._check_engaged("a spectrum")

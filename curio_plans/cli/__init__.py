@@ -11,12 +11,12 @@ from curio_plans.cli.history import explain, recover, replay, resume
 from curio_plans.cli.instrument import doctor, ioc
 from curio_plans.cli.measure import run
 from curio_plans.cli.reports import report
-from curio_plans.cli.runs import runs, serve, show
+from curio_plans.cli.runs import runs, serve, show, verify
 from curio_plans.cli.schema import schema
 
 COMMANDS = {
     "Measure": (run, resume, agents, schema),
-    "Stored runs": (runs, show, replay, explain, report, export, recover),
+    "Stored runs": (runs, show, replay, explain, report, export, verify, recover),
     "Instruments and servers": (doctor, ioc, serve),
 }
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.measure import agent_options
-from curio_plans.cli.output import Progress, console, streams
+from curio_plans.cli.output import Progress, console, streams, warn
 from curio_plans.cli.selection import again, load
 
 Output = Annotated[
@@ -104,6 +104,8 @@ def recover(
     are left alone. Exits with 1 if a run is not in order afterwards.
     """
     with Progress("examining the runs") as progress, Place(data, tiled, api_key).open(must_exist=True) as storage:
+        if replaced := storage.prepare_recovery():
+            warn(f"{replaced}; a new one is made from the journal")
         uids = [storage.resolve(uid)] if uid is not None else [run.uid for run in storage.runs()]
         found = []
         for number, each in enumerate(uids, start=1):

@@ -1,14 +1,14 @@
-"""Commands about stored runs: runs, show, serve."""
+"""Commands about stored runs: runs, verify, show, serve."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, Uid, figure_file
+from curio_plans.cli.common import DATA, FAILED, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.reports import print_summary
 
@@ -28,18 +28,57 @@ def runs(
     """
     with Place(data, tiled, api_key).open(must_exist=True) as storage:
         table = Table("uid", "time", "plan", "agent", "points", "status", box=None)
-        for found in storage.runs()[:limit]:
-            when = f"{found.time:%Y-%m-%d %H:%M:%S}"
+        listed = storage.runs()[:limit]
+        for found in listed:
             points = "" if found.points is None else str(found.points)
-            status = found.exit_status or "no stop"
-            if status == "success" and found.reason:
-                status += f", {found.reason}"
-            table.add_row(
-                escape(found.uid[:8]), when, escape(found.plan_name), escape(found.agent or ""), points, escape(status)
-            )
-    if not table.rows:
+            cells = (found.uid[:8], f"{found.time:%Y-%m-%d %H:%M:%S}", found.plan_name, found.agent or "", points)
+            table.add_row(*map(escape, (*cells, _status(found))), style="red" if found.damaged else None)
+    if not listed:
         warn(f"there are no runs in {data} yet; curio run makes one")
     console.print(table)
+    for found in listed:
+        if found.damaged:
+            warn(f"damaged: {found.damaged}")
+
+
+def verify(
+    uid: Uid = "latest",
+    every: Annotated[bool, typer.Option("--all", help="All runs instead of one.")] = False,
+    data: Data = DATA,
+    tiled: Tiled = None,
+    api_key: Key = None,
+) -> None:
+    """Check that stored runs are whole, in the journal and in Tiled.
+
+    The last run, or all:
+
+        curio verify
+        curio verify --all
+
+    All of a run is read and compared with its checksums, then with what Tiled has. Exits with 1 if a run is damaged,
+    or Tiled lacks a part of it; [bold]curio recover[/] repairs what can be repaired.
+    """
+    with Place(data, tiled, api_key).open(must_exist=True) as storage, Progress("reading the runs") as progress:
+        uids = [run.uid for run in storage.runs()] if every else [storage.resolve(uid)]
+        found = []
+        for number, each in enumerate(uids, start=1):
+            progress.detail(f"run {number} of {len(uids)}")
+            found.append(storage.verify(each))
+    table = Table("run", "journal", "Tiled", "known to be whole", "remarks", box=None)
+    for one in found:
+        journal = "damaged" if one.journal else "whole"
+        tiled_has = "not looked at" if one.journal else "incomplete" if one.tiled else "whole"
+        since = "" if one.since is None else f"{'last' if one.journal else 'since'} {one.since:%Y-%m-%d %H:%M:%S}"
+        cells = (one.uid[:8], journal, tiled_has, since, "; ".join(one.remarks))
+        table.add_row(*map(escape, cells), style=None if one.is_whole else "red")
+    console.print(table)
+    for one in found:
+        for where, wrong in (("journal", one.journal), ("Tiled", one.tiled)):
+            if wrong:
+                warn(f"{one.uid[:8]}, {where}: {wrong}")
+    console.print(f"{sum(one.is_whole for one in found)} of {len(found)} runs are whole", highlight=False)
+    if not all(one.is_whole for one in found):
+        raise typer.Exit(FAILED)
 
 
 def show(
@@ -105,3 +144,10 @@ def serve(
         certificate_key=ssl_keyfile,
         show_key=sys.stdout.isatty(),
     )
+
+
+def _status(run: Any) -> str:
+    if run.damaged:
+        return "damaged"
+    status = run.exit_status or "no stop"
+    return f"{status}, {run.reason}" if status == "success" and run.reason else status

@@ -6,17 +6,17 @@ It stands in the start document as ``experiment``: ``md={"experiment": {...}}`` 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PositiveFloat, ValidationError
+from pydantic import BeforeValidator, ConfigDict, JsonValue
 
-Text = Annotated[str, Field(min_length=1)]
+from curio_plans.validation import Frozen, Positive, Text, validated
 
 
 class ExperimentError(ValueError):
     """A description of an experiment that does not say what it should."""
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
+class _Block(Frozen):
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     more: dict[str, JsonValue] = {}
     """Whatever else is worth keeping."""
@@ -41,7 +41,7 @@ class Sample(_Block):
 
     name: Text
     formula: Text | None = None
-    thickness: PositiveFloat | None = None
+    thickness: Positive | None = None
     preparation: Text | None = None
 
 
@@ -66,9 +66,9 @@ class Tip(_Block):
 
     name: Text
     coating: Text | None = None
-    spring_constant: PositiveFloat | None = None
-    resonance: PositiveFloat | None = None
-    radius: PositiveFloat | None = None
+    spring_constant: Positive | None = None
+    resonance: Positive | None = None
+    radius: Positive | None = None
 
 
 def _named(value: Any) -> Any:
@@ -117,16 +117,8 @@ def check_experiment(block: Mapping[str, Any] | Experiment) -> dict[str, Any]:
         If a name is unknown, or a value is not of its kind.
     """
     try:
-        experiment = block if isinstance(block, Experiment) else Experiment.model_validate(block)
-    except ValidationError as error:
-        raise ExperimentError("; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+        experiment = validated(Experiment, block, "experiment")
+    except ValueError as error:
+        more = "; free keys go into 'more'" if "there is no such key" in str(error) else ""
+        raise ExperimentError(f"{error}{more}") from None
     return experiment.model_dump(mode="json", exclude_defaults=True)
-
-
-def _sentence(fault: dict[str, Any]) -> str:
-    place = ".".join(["experiment", *(str(part) for part in fault["loc"])])
-    if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']}, got {fault['input']!r}"
-    blocks: dict[str, type[_Block]] = {"sample": Sample, "tip": Tip}
-    known = ", ".join(blocks.get(str(fault["loc"][0]), Experiment).model_fields)
-    return f"{place}: there is no such name, known are {known}; free keys go into 'more'"

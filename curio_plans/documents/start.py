@@ -1,5 +1,7 @@
 """What the start document of our runs says: enough to rebuild the agent and to know with what it ran."""
 
+import hashlib
+import json
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -7,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from curio_plans.documents.plain_values import plain
 
 FORMAT = 1
 """What the documents of a run mean; it grows when an older reader would misread them."""
@@ -22,6 +26,9 @@ RESERVED = (
     *("versions", "git", "curio_format", "resumes", "rebuilt", "learned_from"),
 )
 """Keys of the start document that a replay relies on; free metadata cannot replace them."""
+
+PROVENANCE = "curio_provenance"
+"""The key of the start document with a digest of each of these; see `check_provenance`."""
 
 
 @cache
@@ -79,17 +86,64 @@ def git_state(directory: Path = Path(__file__).parents[2]) -> Mapping[str, Any] 
 
 
 def normalise(md: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata with its experiment checked; the ``md_normalizer`` of a RunEngine.
+    """Return the metadata of a run as the start document keeps it; the ``md_normalizer`` of a RunEngine.
 
-    So a mistake in ``RE.md["experiment"]`` ends a run before it starts.
+    The RunEngine calls it with all metadata of a run – of ``RE.md``, of ``RE(plan, key=value)``, of the plan and what
+    is wrapped around it – before anything moves.
 
     Raises
     ------
-    ExperimentError
-        As :func:`curio_plans.documents.experiment.check_experiment`.
+    ValueError
+        If a value could not be read back (see :func:`curio_plans.documents.plain_values.plain`), the experiment is not
+        described as :class:`curio_plans.documents.experiment.Experiment` says, or a key of :data:`RESERVED` is not what
+        the plan gave.
     """
-    if "experiment" not in md:
-        return dict(md)
-    from curio_plans.documents.experiment import check_experiment  # it takes a while, and most runs are only read
+    values = _plain(md)
+    check_provenance(values)
+    return values
 
-    return {**md, "experiment": check_experiment(md["experiment"])}
+
+def sealed(md: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a plan, normalised, with a digest of each key of :data:`RESERVED` under `PROVENANCE`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`normalise`.
+    """
+    values = _plain(md)
+    return {**values, PROVENANCE: {key: _digest(values[key]) for key in RESERVED if key in values}}
+
+
+def check_provenance(md: Mapping[str, Any]) -> None:
+    """Raise ValueError if the metadata of one of our plans was changed on its way into the start document.
+
+    There are many ways to do that – ``RE(plan, key=value)``, ``RE.md``, ``inject_md_wrapper`` –, and one rule: each key
+    of :data:`RESERVED` is what its digest says, and is missing where it has none. A plan that gives no digests may use
+    these keys as it likes.
+    """
+    if PROVENANCE not in md and "curio_format" not in md:
+        return
+    digests = md.get(PROVENANCE)
+    told = digests if isinstance(digests, Mapping) else {}
+    changed = [key for key in RESERVED if (_digest(md[key]) if key in md else None) != told.get(key)]
+    if changed or not told:
+        raise ValueError(
+            f"expected {', '.join(changed) or PROVENANCE} as the plan gave it, because replaying and resuming rely on "
+            "it, but RE(plan, key=…), RE.md or a wrapper set it; choose other names for metadata of your own"
+        )
+
+
+def _plain(md: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(md)
+    if "experiment" in found:
+        from curio_plans.documents.experiment import check_experiment  # it takes a while, and most runs are only read
+
+        found["experiment"] = check_experiment(found["experiment"])
+    return plain(found)  # type: ignore[no-any-return]
+
+
+def _digest(value: Any) -> str:
+    """Return a short digest of a value; that of a tuple is that of a list."""
+    text = json.dumps(value, sort_keys=True, default=lambda array: [str(array.dtype), array.tolist()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

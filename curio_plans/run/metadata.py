@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curio_plans.documents.start import FORMAT, RESERVED, git_state, normalise, versions
+from curio_plans.documents.start import FORMAT, PROVENANCE, RESERVED, git_state, sealed, versions
 from curio_plans.run.microscope import Microscope
 
 
@@ -27,13 +27,12 @@ def run_metadata(
     Raises
     ------
     ValueError
-        If `md` has a key of :data:`RESERVED`, or an experiment that is none.
+        If `md` has a key of :data:`RESERVED`, a value that could not be read back, or an experiment that is none.
     """
-    free = normalise(md) if md is not None else {}
-    taken = sorted(set(free) & set(RESERVED))
+    taken = sorted({*(md or {})} & {*RESERVED, PROVENANCE})
     if taken:
         raise ValueError(f"md must not set {', '.join(taken)}: a replay relies on them; choose other names")
-    return {
+    own = {
         "plan_name": plan_name,
         "plan_args": dict(plan_args),
         "microscope": afm.name,
@@ -44,5 +43,5 @@ def run_metadata(
         "detectors": [afm.imager.name, afm.spectrometer.name],
         "motors": [afm.scanner.name],
         **more,
-        **free,
     }
+    return sealed({**own, **(md or {})})

@@ -5,6 +5,7 @@ from .run_info import RunInfo
 from .serve import databroker_profile, serve
 from .storage import Storage
 from .tiled_reader import count_points, read_configuration, read_documents, read_stream
+from .verification import Verification
 
 __all__ = [
     "AmbiguousRun",
@@ -15,6 +16,7 @@ __all__ = [
     "RunNotFound",
     "Storage",
     "StorageError",
+    "Verification",
     "count_points",
     "databroker_profile",
     "read_configuration",

@@ -1,5 +1,6 @@
 """Keeping runs and finding them again: a journal, which is the truth, and a Tiled catalog, where people read."""
 
+import functools
 import logging
 import math
 import shutil
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from curio_plans.documents.start import normalise
 from curio_plans.store.errors import AmbiguousRun, JournalError, RunNotFound, StorageError, require_directory
 from curio_plans.store.journal import Journal
 from curio_plans.store.places import journalled
@@ -19,6 +21,7 @@ from curio_plans.store.recovery import Recovery, close_unfinished, unite
 from curio_plans.store.rescue import finish_rescues, originals, rescue
 from curio_plans.store.run_info import RunInfo, circle, info_of, read_info
 from curio_plans.store.structure import Structure
+from curio_plans.store.verification import Verification, forget, verify
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +58,11 @@ class Storage:
         if tell is not None:
             self._options["tell"] = tell
         self._client: Any = None
+        self._unusable: StorageError | None = None
         self._opening = threading.RLock()
         self._journal = Journal(self.directory) if tell is None else Journal(self.directory, tell=tell)
         self._writer: Any = None
-        self._attached: list[tuple[Any, int]] = []
+        self._on_close: list[Callable[[], Any]] = []
 
     @classmethod
     def local(cls, directory: Path | str, **options: Any) -> Self:
@@ -124,13 +128,15 @@ class Storage:
 
     def close(self) -> None:
         """Write what is left, and let go of the engines and of Tiled."""
-        for engine, token in self._attached:
-            engine.unsubscribe(token)
-        self._attached.clear()
+        while self._on_close:
+            self._on_close.pop()()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self._journal.close()
+        self._close_client()
+
+    def _close_client(self) -> None:
         if self._client is not None:
             self._client.context.close()
             self._client = None
@@ -138,8 +144,9 @@ class Storage:
     def attach(self, engine: Any) -> None:
         """Keep everything that a RunEngine emits from now on.
 
-        Where the catalog of the data directory cannot be opened, runs are kept in the journal alone, and the user is
-        told.
+        From now on it also refuses metadata that could not be read back, see
+        :func:`curio_plans.documents.start.normalise`. Where the catalog of the data directory cannot be opened, runs
+        are kept in the journal alone, and the user is told.
 
         Raises
         ------
@@ -151,7 +158,15 @@ class Storage:
         if (writer := self._background_writer()) is not None:
             callbacks.append(writer)
         for callback in callbacks:
-            self._attached.append((engine, engine.subscribe(callback)))
+            self._on_close.append(functools.partial(engine.unsubscribe, engine.subscribe(callback)))
+        self._refuse_unreadable_metadata(engine)
+
+    def _refuse_unreadable_metadata(self, engine: Any) -> None:
+        """Let a RunEngine refuse what could not be read back before a run starts, whoever made it."""
+        before = getattr(engine, "md_normalizer", None)
+        if before not in (None, normalise):
+            engine.md_normalizer = lambda md: normalise(before(md))
+            self._on_close.append(functools.partial(setattr, engine, "md_normalizer", before))
 
     def _background_writer(self) -> Any:
         from curio_plans.store.tiled_writer import BackgroundWriter
@@ -351,11 +366,10 @@ class Storage:
         reason = "" if self._remote else damage(self.directory)
         if not reason:
             return ""
-        if self._attached:
+        if self._on_close:
             raise StorageError(f"the Tiled catalog cannot be used ({reason}); detach or close this storage first")
-        if self._client is not None:
-            self._client.context.close()
-            self._client = None
+        self._close_client()
+        self._unusable = None
         return f"the Tiled catalog could not be used ({reason}); it is kept in {set_aside(self.directory)}"
 
     def recover(self, uid: str) -> Recovery:
@@ -381,11 +395,38 @@ class Storage:
         """
         done = Recovery(self.resolve(uid))
         try:
+            self._require_ended(done.uid)
+            forget(self.directory, done.uid)
             for step in (self._rescue, self._unite, self._close, self._complete_tiled):
                 done = step(done)
         except Exception as error:  # noqa: BLE001 - whatever stands against one run, the others are put in order
             return replace(done, problem=str(error) or type(error).__name__)
         return done
+
+    def verify(self, uid: str) -> Verification:
+        """Tell whether a run is whole: all of it is read, and compared with its checksums and with what Tiled has.
+
+        Parameters
+        ----------
+        uid : str
+            As in `resolve`.
+
+        Raises
+        ------
+        RunNotFound, AmbiguousRun
+            If not exactly one run is meant.
+        """
+        return verify(self.directory, self.resolve(uid), self._catalog_once)
+
+    def _catalog_once(self) -> Any:
+        """Return the catalog; where it could not be opened, say so again at once."""
+        if self._unusable is not None:
+            raise self._unusable
+        try:
+            return self.catalog
+        except StorageError as error:
+            self._unusable = error
+            raise
 
     def close_unfinished(self, uid: str, by: str) -> None:
         """Give a run the stop document it lacks, in the journal and in Tiled.
@@ -404,12 +445,13 @@ class Storage:
         StorageError
             If the run is still going on, or is not in this journal.
         """
-        if close_unfinished(self.directory, self._require_ended(uid), by):
+        uid = self._require_ended(uid)
+        if close_unfinished(self.directory, uid, by):
+            forget(self.directory, uid)
             with suppress(StorageError):  # what Tiled does not take now, it gets from `recover`
                 self.repair(uid)
 
     def _rescue(self, done: Recovery) -> Recovery:
-        self._require_ended(done.uid)
         try:
             read_journal(self.directory, done.uid)
         except JournalError:

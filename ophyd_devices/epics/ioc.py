@@ -36,11 +36,12 @@ class _Answering:
         """Write what a client puts. Where that fails, the put completes as failed, and ``Message`` says why."""
         try:
             return await super().auth_write(*arguments, **options)  # type: ignore[misc]
-        except Exception as error:  # noqa: BLE001  whatever is wrong with a put, its client is told
+        except Exception as error:  # noqa: BLE001  the client is told whatever is wrong with its put
             pv: Any = self
             why = str(error) or "the value cannot be converted"
             await pv.group.message.write(f"{pv.pvname} refused a put: {why}")
-            await pv.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
+            if pv.alarm.status is AlarmStatus.WRITE:  # set by caproto, and kept for all PVs of the group
+                await pv.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
             return CAStatus.ECA_PUTFAIL
 
 
@@ -100,6 +101,7 @@ class AfmIoc(PVGroup):
 
     _running: tuple[float, str] | None = None  # token and name
     _broken = ""  # why the watchdog is withdrawing
+    _withdrawing: asyncio.Task[Any] | None = None
 
     async def _move(self, _: PvpropertyData, values: Sequence[float]) -> None:
         await self._act("Move", values, 4, lambda numbers: self.backend.move(*numbers.tolist()))
@@ -237,6 +239,7 @@ class AfmIoc(PVGroup):
         del self._promises[client]
         if self._broken:
             return
+        self._withdrawing = asyncio.current_task()  # asyncio itself keeps no task alive
         self._broken = f"the watchdog withdraws the tip: the client gave no sign of life for {seconds:g} s"
         while self._broken:
             try:
@@ -263,7 +266,7 @@ class AfmIoc(PVGroup):
         Raises
         ------
         ValueError
-            If there is no sound token; without it the outcome could not be told apart from another action's.
+            If there is no sound token: nobody could tell which action the outcome belongs to.
         """
         numbers = _array(values)
         token = wire.check_token(name, numbers)

@@ -29,7 +29,7 @@ def test_options_give_metadata(tmp_path):
     [
         ("a: b: c", [], "expected YAML or JSON"),
         ("- 1", [], r"got \[1\]"),
-        ("sampel: a", [], r"experiment\.sampel"),
+        ("sampel: a", [], "experiment: sampel"),
         ("operator: Ada", ["operator"], "expected --md name=value"),
         ("operator: Ada", ["experiment..x=1"], "expected --md name=value"),
         ("operator: Ada", ["experiment.operator.name=1"], "'operator' is 'Ada' already"),

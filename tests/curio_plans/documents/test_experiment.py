@@ -35,14 +35,15 @@ def test_a_text_is_the_name_of_a_sample_or_tip_and_what_is_missing_is_left_out()
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ({"operater": "Ada"}, "experiment.operater: there is no such name, known are .*operator.*'more'"),
-        ({"sample": {"name": "a", "thick": 3}}, r"experiment\.sample\.thick: there is no such name.* thickness"),
-        ({"sample": {"thickness": 3}}, r"experiment\.sample\.name: Field required"),
-        ({"tip": {"name": "a", "resonance": -1.0}}, r"experiment\.tip\.resonance: .*greater than 0, got -1\.0"),
-        ({"operator": 7}, r"experiment\.operator: .*string, got 7"),
-        ({"operator": " "}, r"experiment\.operator: .*at least 1 character"),
-        ({"more": {"when": object()}}, r"experiment\.more\.when: .*JSON"),
-        ({"more": {"x": float("nan")}}, r"experiment\.more\.x.*: .*finite number, got nan"),
+        ({"operater": "Ada"}, "experiment: operater: there is no such key, got 'Ada'; known are .*operator.*'more'"),
+        ({"sample": {"name": "a", "thick": 3}}, r"experiment: sample\.thick: there is no such key.* thickness"),
+        ({"sample": {"thickness": 3}}, r"experiment: sample\.name: expected a value, got none; known are more, name"),
+        ({"tip": {"name": "a", "resonance": -1.0}}, r"experiment: tip\.resonance: .*greater than 0, got -1\.0"),
+        ({"tip": {"name": "a", "radius": float("inf")}}, r"experiment: tip\.radius: .*finite number, got inf"),
+        ({"operator": 7}, r"experiment: operator: .*string, got 7"),
+        ({"operator": " "}, r"experiment: operator: .*at least 1 character"),
+        ({"more": {"when": object()}}, r"experiment: more\.when: .*JSON"),
+        ({"more": {"x": float("nan")}}, r"experiment: more\.x.*: .*finite number, got nan"),
         ("PTO-7", "experiment: .*got 'PTO-7'"),
     ],
 )

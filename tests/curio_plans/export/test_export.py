@@ -211,11 +211,11 @@ def test_the_chosen_places_and_the_truth_are_a_sample(curious, tmp_path):
 
 
 def test_nothing_is_invented(curious, grid, tmp_path):
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* none is invented; .*--truth"):
+    with pytest.raises(ExportError, match=r"only 12 of 20 places .* no spectrum is invented; .*--truth"):
         export(curious, tmp_path / "run.npz")
     dropped = next(doc["uid"] for name, doc in curious if name == "descriptor" and doc["name"] == "reference")
     instrument = [(name, doc) for name, doc in curious if dropped not in (doc.get("uid"), doc.get("descriptor"))]
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* the truth is not known here"):
+    with pytest.raises(ExportError, match=r"only 12 of 20 places .* the truth is not known"):
         export(instrument, tmp_path / "run.npz", truth=True)
     last = max(i for i, (_, doc) in enumerate(grid) if "afm_spectrometer_height" in doc.get("data", {}))
     with pytest.raises(ExportError, match=r"only 11 of 12 places"):
@@ -285,7 +285,7 @@ def test_a_wrong_name_is_told(curious, tmp_path):
     with pytest.raises(ExportError, match=r"ends in one of \.nxs, \.h5, \.npz, \.hf5, \.usid, got .*run\.txt"):
         export(curious, tmp_path / "run.txt")
     (tmp_path / "run.nxs").write_text("mine")
-    with pytest.raises(ExportError, match=r"run\.nxs is there already"):
+    with pytest.raises(ExportError, match=r"run\.nxs exists already"):
         export(curious, tmp_path / "run.nxs")
     assert (tmp_path / "run.nxs").read_text() == "mine"
     assert h5py.is_hdf5(export(curious, tmp_path / "run.nxs", force=True))
@@ -339,6 +339,6 @@ def test_the_command_exports_a_stored_run(grid, tmp_path, monkeypatch):
     assert default.stem == grid[0][1]["uid"]
     curio("export", default.stem[:8], "--to", "sample.npz", "--data", "data")
     assert load_recorded("sample.npz").cube.shape == (3, 4, 32)
-    assert "is there already" in curio("export", "--to", "sample.npz", "--data", "data", code=2)
+    assert "exists already" in curio("export", "--to", "sample.npz", "--data", "data", code=2)
     assert "recorded sample" in curio("export", "--help")
     assert set(SUFFIXES) >= {".nxs", ".npz", ".hf5"}
