@@ -353,9 +353,12 @@ def _run(
             return message
         return message._replace(kwargs={**message.kwargs, "reason": reason()})
 
+    def lift() -> MsgGenerator[None]:
+        yield from stubs.withdraw(afm)
+
     @bpp.stage_decorator([afm])
     @bpp.run_decorator(md=metadata)
-    @bpp.finalize_decorator(lambda: stubs.withdraw(afm))
+    @bpp.finalize_decorator(lift)
     def run() -> MsgGenerator[None]:
         try:
             yield from inner()

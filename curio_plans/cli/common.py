@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,8 @@ class Application(typer.Typer):
             return super().__call__(*args, **kwargs)
         finally:
             streams.tell_losses()
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: Ctrl-C could only show a traceback
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agents.protocols import Pool
 from curio_plans.documents.history import History
@@ -87,13 +88,14 @@ class _Example:
 def _draw_points_only(history: History) -> Figure:
     """Draw a run without an agent."""
     points = history.of(Point)
-    drawing = Figure(figsize=(14, 3.7), layout="constrained")
-    image, *spectra = drawing.subplots(1, 1 + EXAMPLES, width_ratios=(1.15, *(1,) * EXAMPLES))
+    examples = _some_points(points)
+    drawing = Figure(figsize=(4 + 3.4 * len(examples), 3.7), layout="constrained")
+    image, *spectra = drawing.subplots(1, 1 + len(examples), squeeze=False)[0]
     draw_frame(image, history)
     places = np.array([(number, *point.position) for number, point in enumerate(points, start=1) if point.position])
     if len(places):
         _draw_in_order(image, places)
-    _draw_examples(spectra, history, _some_points(points), None)
+    _draw_examples(spectra, history, examples, None)
     return drawing
 
 
@@ -142,7 +144,7 @@ def _draw_path(axes: Axes, history: History) -> None:
 def _draw_in_order(axes: Axes, places: Array) -> None:
     """Draw places (n, 3), each number, x, y; the colour is the number."""
     dots = axes.scatter(places[:, 1], places[:, 2], c=places[:, 0], s=12, cmap="autumn")
-    axes.figure.colorbar(dots, ax=axes, label="point", shrink=0.75)
+    axes.figure.colorbar(dots, ax=axes, label="point", shrink=0.75, ticks=MaxNLocator(integer=True))
 
 
 def _draw_predicted_error(axes: Axes, history: History, pool: Pool) -> None:

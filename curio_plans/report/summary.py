@@ -80,5 +80,5 @@ def _reasons(reasons: Sequence[str]) -> str:
     kinds = [re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", reason) for reason in reasons]
     kind, count = Counter(kinds).most_common(1)[0]
     example = reasons[kinds.index(kind)]
-    often = "all because" if count == len(reasons) else f"{count} of them because"
-    return f"{len(reasons)} spectra, {often} {example}"
+    often = "" if count == len(reasons) else f", {count} of them"
+    return f"{len(reasons)} spectra{often}: {example}"

@@ -25,7 +25,7 @@ class RunRequest(Frozen):
     points : int
         Spectra in total, initial ones included; with `until` at most.
     window : int
-        Side in px of the patch that the agent sees around each candidate.
+        Side in px of the patch that the agent sees around each candidate, at least 3.
     stride : int or None
         Distance between candidates in px; None for the smallest that gives at most 2 500 candidates.
     channels : tuple of str or None
@@ -52,7 +52,7 @@ class RunRequest(Frozen):
 
     agent: dict[str, Any]
     points: PositiveWhole = 100
-    window: PositiveWhole = 9
+    window: Annotated[int, Field(ge=3), as_whole] = 9
     stride: PositiveWhole | None = None
     channels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     lookahead: Annotated[Literal[0, 1], as_whole] = 0

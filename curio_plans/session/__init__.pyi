@@ -1,5 +1,5 @@
-from .binding import bind, limit, name_agent
-from .interrupt import PauseAtOnce
+from .binding import bind, limit, limits_of, name_agent
+from .interrupt import Interruption, OrderlyEngine
 from .live import LiveView
 from .persistent import PersistentMetadata
 from .settings import Settings, SettingsError, load_settings
@@ -7,8 +7,9 @@ from .stored_runs import StoredRuns
 from .suspenders import TipSuspender, suspenders
 
 __all__ = [
+    "Interruption",
     "LiveView",
-    "PauseAtOnce",
+    "OrderlyEngine",
     "PersistentMetadata",
     "Settings",
     "SettingsError",
@@ -16,6 +17,7 @@ __all__ = [
     "TipSuspender",
     "bind",
     "limit",
+    "limits_of",
     "load_settings",
     "name_agent",
     "suspenders",

@@ -13,6 +13,7 @@ RUNS = {
     "storing.py": ("--points 5 --repeats 1 --pause 0", "journal and Tiled"),
     "overhead.py": ("--points 5 --repeat 1", "list_scan"),
     "devices.py": ("--quick", "longest gap"),
+    "startup.py": ("--quick", "curio runs"),
     "drift.py": ("--points 20 --seeds 1 --every-minutes 1", "corrected every 1 min: mean error"),
 }
 """For each script the options of a short run, and what it prints."""

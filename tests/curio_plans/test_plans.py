@@ -89,7 +89,7 @@ def test_channels_of_the_image_can_be_chosen(afm, engine, documents, wanderer):
         ({"escalate_when": {"looks": 1}}, "pass escalate= as well"),
         ({"points": 10_000}, "candidates; choose fewer points"),
         ({"points": 4, "options": {"initial": 5}}, "5 initial points, but the run has only 4"),
-        ({"window": 2}, "at least 3 px"),
+        ({"window": 2}, "window: Input should be greater than or equal to 3, got 2"),
         ({"window": 33}, "does not fit into an image of 32×32"),
         ({"stride": 0}, "stride: .* greater than or equal to 1"),
         ({"lookahead": 2}, "lookahead: Input should be 0 or 1, got 2"),

@@ -8,7 +8,8 @@ from bluesky_queueserver.manager.profile_ops import existing_plans_and_devices_f
 from support import measure
 
 from curio_plans.plans import curiosity
-from curio_plans.session.binding import bind, limit, name_agent
+from curio_plans.rules.request import RunRequest
+from curio_plans.session.binding import bind, limit, limits_of, name_agent
 
 
 def configure(name, **chosen):
@@ -48,6 +49,21 @@ def test_a_wrong_agent_is_refused_before_anything_moves(afm, engine, documents, 
         with pytest.raises(ValueError, match="there is no agent"):
             engine(explore(afm, agent, 2, options=options))
     assert documents == []
+
+
+def test_limits_come_from_the_schema_of_a_request(explore):
+    limits = limits_of(RunRequest)
+    assert limits["points"] == limits["stride"] == {"min": 1}
+    assert limits["window"] == {"min": 3}
+    assert limits["lookahead"] == {"min": 0, "max": 1}
+    assert limits["think_timeout"] == {"min": 0}
+    assert set(limits) == {"points", "window", "stride", "lookahead", "map_every", "think_timeout"}
+    assert limit(explore, **limits)._custom_parameter_annotation_ == {"parameters": limits}
+
+
+def test_a_limited_plan_leaves_the_original_as_it_is(explore):
+    assert limit(explore, points={"min": 1}) is not explore
+    assert not hasattr(explore, "_custom_parameter_annotation_")
 
 
 def test_limits_are_written_as_the_queueserver_reads_them(explore):
