@@ -7,7 +7,7 @@ from benchmarks import page
 from benchmarks.own.__main__ import PARTS, app
 from benchmarks.own.bad import BadJob, spoil
 from benchmarks.own.halves import HalfJob
-from benchmarks.own.past import area, earlier
+from benchmarks.own.past import area, prior
 from benchmarks.own.study import geometric
 from benchmarks.runner import Job, parse_agent
 
@@ -73,7 +73,7 @@ def test_an_earlier_run_was_on_an_area_that_shares_no_pixel():
     gap = right.pool.positions[:, 0].min() - left.pool.positions[:, 0].max()
     assert gap == pytest.approx(9 * pixel)
     config = '{"agent": "random", "seed": 0}'
-    true, shuffled = (earlier(TINY, 9, 10, config, shuffled=shuffled) for shuffled in (False, True))
+    true, shuffled = (prior(TINY, 9, 10, config, shuffled=shuffled) for shuffled in (False, True))
     for observation in true.observations:
         np.testing.assert_array_equal(observation.spectrum, left.spectra[observation.index])
     assert [o.index for o in true.observations] == [o.index for o in shuffled.observations]
