@@ -1,9 +1,9 @@
-"""How long does an agent think? Seconds a decision, against the size of the pool and the number of observations.
+"""How long an agent thinks: seconds for a decision, against the size of the pool and the number of observations.
 
-A decision is what a run waits for: learn from the newest observation, then suggest. The agent has been fed all earlier
-observations before; agents with an option ``initial`` get them as initial points, so that they train once and not after
-each. Budget: `paper-latent` needs minutes for 64 000 candidates or 5 000 observations (its first training, which is
-told apart as *setup*); ``--quick`` takes seconds. Finished cells are kept.
+A run waits for a decision: learn from the newest observation, then suggest. The agent has ingested all observations
+before; agents with an option ``initial`` get them as initial points, so that they train once and not after each.
+Budget: `paper-latent` needs minutes for 64 000 candidates or 5 000 observations (its first training, which is reported
+separately as *setup*); ``--quick`` takes seconds. Finished cells are kept.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What an agent is set against: a measured sample, or a world of the twin, as a pool with all its spectra."""
+"""A measured sample, or one of the twin, as a pool with all its spectra: the problem that an agent solves."""
 
 import functools
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ TWIN_DEFAULTS = {"seed": 0, "pixels": 64, "steps": 64}
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A sample of which everything is known.
+    """A sample with known spectra at all candidates.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class Problem:
     pool : Pool
         N candidates.
     spectra : (N, K) float64
-        What a measurement at each candidate gives.
+        A measurement at each candidate.
     truth : (N, K) float64
-        What is there; for a measured sample the same.
+        The spectra without noise; for a measured sample the same.
     axis : (K,) float64
-        What a spectrum is a function of.
+        The spectral axis.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Agents against samples without devices: the same fold as in a run, only faster. Finished jobs are kept as files."""
+"""Agents on samples, without devices: the same decisions as in a run, only faster. Finished jobs are kept as files."""
 
 import dataclasses
 import functools
@@ -23,12 +23,12 @@ from agents.protocols import Agent, Context, EstimatesError, HasLatent, Observat
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
 from curio_plans.documents.start import versions
-from curio_plans.study.floors import KINDS, ridge_prediction
+from curio_plans.study.floors import KINDS, mean_spectrum_errors, ridge_prediction
 
 Arrays = dict[str, NDArray[Any]]
 
 WORST = 10
-"""Of so many of the worst places the mean error is noted: figure 7 of the paper."""
+"""The mean error is recorded for this number of worst places: figure 7 of the paper."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Job:
         return f"{self.agent['agent']}-{digest}.npz"
 
     def problem(self) -> Problem:
-        """Return what the agent is set against."""
+        """Return the sample as a pool with all its spectra."""
         return open_problem(self.sample, self.window, self.stride)
 
     def outcome(self) -> Arrays:
@@ -72,7 +72,7 @@ class Job:
 
 
 def _identity(sample: str) -> str:
-    """Return what stays the same when a file is moved: its content."""
+    """Return the digest of a file, which stays the same when it is moved; the name of a sample of the twin."""
     path = Path(sample)
     return _digest(path, path.stat().st_mtime_ns) if path.is_file() else sample
 
@@ -107,7 +107,7 @@ def explore(
 ) -> Arrays:
     """Let `agent` measure `points` candidates of `problem`, exactly as in a run of the plan ``curiosity``.
 
-    From earlier runs `past` it learns first; that counts as time of the first decision. The candidates `avoid` are not
+    It learns from the prior runs `past` first, in the time of the first decision. The candidates `avoid` are not
     available.
 
     Returns
@@ -117,15 +117,14 @@ def explore(
         included, and the error of the agent's prediction for the spectrum that was then measured (NaN: no prediction).
         ``counts``, ``pool_mse``, ``unmeasured_mse``, ``unmeasured_floor``, ``worst_mse`` (m,): the agent's own
         predictions after so many observations: errors over the pool, over what was never measured, that of the mean
-        spectrum there, and at the ten worst places; m = 0 for an agent without a model.
+        spectrum there, and the mean error at the ten worst places; m = 0 for an agent without a model.
         ``ridge_counts`` (4,), ``ridge_pool_mse``, ``ridge_unmeasured_mse`` (kinds, 4), ``ridge_unmeasured_floor``
         (4,): the same of kernel ridge regressions on the points the agent chose, at each quarter of the budget.
         ``estimate`` (m, 6), ``true_error``, ``covered`` (m,): of an agent that estimates its error, the fields of
-        :class:`~agents.protocols.Estimate` after so many observations; what it estimates, as it truly is; and at which
-        share of what was never measured the error of a spectrum lies between the maps ``error_low`` and
-        ``error_high``.
-        ``place_mse`` (N,), ``map_…`` (N,) and ``latent`` (N, L): the agent's final error at each place, what it
-        believed there, and where it places it; for agents that have them.
+        :class:`~agents.protocols.Estimate` after so many observations; the true value of its error; and the share of
+        the unmeasured candidates whose error lies between the maps ``error_low`` and ``error_high``.
+        ``place_mse`` (N,), ``map_…`` (N,) and ``latent`` (N, L): the agent's final error at each candidate, its last
+        belief maps, and its latent coordinates; for agents that have them.
     """
     chosen: list[int] = []
     phases, seconds, acquired, rows = [], [], [], []
@@ -184,14 +183,14 @@ def run_job(job: Job, cache: Path) -> Path:
     path = cache / job.name
     if path.exists():
         return path
-    job.problem()  # opening it does not count as the job's time
+    job.problem()  # opening the sample does not count as time of the job
     with threadpool_limits(1):
         started = time.process_time()
         outcome = job.outcome()
         spent = time.process_time() - started
     facts = {**dataclasses.asdict(job), "cpu_s": spent, "versions": dict(versions())}
     cache.mkdir(parents=True, exist_ok=True)
-    # Written aside and renamed: a job that is killed leaves no half file that would count as done.
+    # Written under another name first: a job that is killed leaves no incomplete file that would count as done.
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez_compressed(file, facts=np.array(json.dumps(facts)), **outcome)  # type: ignore[arg-type]
@@ -202,7 +201,7 @@ def run_job(job: Job, cache: Path) -> Path:
 def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1, until: float = float("inf")) -> None:
     """Run all `jobs` that `cache` does not have, in `workers` processes, with a progress bar on stderr.
 
-    None is begun after the moment `until` of the monotonic clock. Ctrl-C loses only the jobs that are under way.
+    None starts after the time `until` of the monotonic clock. Ctrl-C loses only the jobs that are running.
     """
     left = [job for job in jobs if not (cache / job.name).exists()]
     columns = (
@@ -228,7 +227,7 @@ def load(job: Job, cache: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def _finished(jobs: Sequence[Job], cache: Path, workers: int, until: float) -> Iterable[Job]:
-    """Yield the jobs as they are finished; never more than `workers` are under way."""
+    """Yield the jobs as they finish; at most `workers` run at a time."""
     waiting = iter(jobs)
     if workers == 1:
         for job in waiting:
@@ -251,8 +250,7 @@ def _finished(jobs: Sequence[Job], cache: Path, workers: int, until: float) -> I
 
 
 def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float, float, float]:
-    mse = ((prediction - problem.truth) ** 2).mean(axis=1)
-    floor = ((problem.truth.mean(axis=0) - problem.truth) ** 2).mean(axis=1)
+    mse, floor = ((prediction - problem.truth) ** 2).mean(axis=1), mean_spectrum_errors(problem.truth)
     worst = np.sort(mse)[-WORST:].mean()
     return float(mse.mean()), *_unmeasured(mse, floor, chosen), float(worst)
 
@@ -260,7 +258,7 @@ def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -
 def _beliefs(
     problem: Problem, prediction: NDArray[Any], maps: Mapping[str, NDArray[Any]], chosen: Sequence[int]
 ) -> tuple[float, float]:
-    """Return the error as an :class:`Estimate` means it, and the share of unmeasured places that the maps cover."""
+    """Return the error as :class:`Estimate` defines it, and the share of unmeasured candidates that the maps cover."""
     left = np.delete(np.arange(len(prediction)), chosen)
     found = ((prediction[left] - problem.spectra[left]) ** 2).mean(axis=1)
     covered = np.nan

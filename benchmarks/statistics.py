@@ -1,4 +1,4 @@
-"""From finished jobs to tidy tables: losses in both conventions, intervals, paired tests, effect sizes."""
+"""Tables from finished jobs: losses in both conventions, intervals, paired tests, effect sizes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks.runner import Job, load
 from curio_plans.study.floors import KINDS
 
 OWN, BOTH = "own model", "ridge on patch and position"
-"""Regressors of a row: the agent's own model, or a kernel ridge regression on the points it chose."""
+"""Regressors: the agent's own model, or a kernel ridge regression on the points that it chose."""
 
 RESAMPLES = 9999
 

@@ -1,4 +1,4 @@
-"""Which strategy learns most from a budget? Any agents on any samples, over seeds, beside honest floors.
+"""Compare strategies: any agents on any samples, over seeds, beside the floors.
 
 Budget: a job of `paper-latent` with 200 points on a 41 × 41 pool takes about a minute on one core, one of a
 model-free agent a second; ``--quick`` takes about ten seconds in all.
@@ -22,17 +22,17 @@ CACHE = Path("bench-results")
 RANDOM_POINTS = "paper-latent:start=random,random_probability=1.0"
 """The paper's random baseline: the same networks, learning from random points."""
 FLOOR = "random"
-"""Always run: kernel ridge regressions on its points are the floors."""
+"""This agent always runs: kernel ridge regressions on its points are the floors."""
 
 Cache = Annotated[
     Path, typer.Option(help="Where finished jobs are kept, one file each; jobs that are there are not run again.")
 ]
 Workers = Annotated[int, typer.Option(help="Processes, one thread each.", min=1)]
-Quick = Annotated[bool, typer.Option(help="A small twin, narrow networks, few points: does it run at all?")]
+Quick = Annotated[bool, typer.Option(help="A small twin, narrow networks, few points: only to see whether it runs.")]
 
 Samples = Annotated[Path | None, typer.Option(help="Directory of the measured samples.", envvar="CURIO_SAMPLES")]
-Seeds = Annotated[int | None, typer.Option(help="At most so many of each.", min=1, show_default="all")]
-Minutes = Annotated[float, typer.Option(help="Begin no further job after so long.", min=0)]
+Seeds = Annotated[int | None, typer.Option(help="Largest number of seeds.", min=1, show_default="all")]
+Minutes = Annotated[float, typer.Option(help="Start no further job after so many minutes.", min=0)]
 PageDirectory = Annotated[Path, typer.Option(help="Directory of the page and of its images.")]
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -42,9 +42,9 @@ console = Console(width=160)
 def plan_jobs(
     samples: Sequence[str], agents: Sequence[str], budgets: Sequence[int], seeds: int, window: int, initial: int | None
 ) -> dict[tuple[str, str, int], Job]:
-    """Return the jobs by (sample, strategy, seed), seeds outermost so that what is finished is paired.
+    """Return the jobs by (sample, strategy, seed), seeds outermost so that finished jobs are paired.
 
-    Agents without a seed run once. With several budgets the sample's name tells the budget.
+    Agents without a seed run once. With several budgets the sample's name contains the budget.
     """
     jobs = {}
     for seed, budget, sample, agent in itertools.product(range(seeds), budgets, samples, agents):
@@ -79,16 +79,16 @@ def strategies(
     output: Annotated[Path, typer.Option(help="Where to put tables and figure.")] = Path("bench-output"),
     quick: Quick = False,
 ) -> None:
-    """Let agents explore samples of which everything is known, and compare what they learned.
+    """Let agents explore fully measured samples, and compare what they learned.
 
     Another person's data and an agent of your own:
 
         python -m benchmarks.strategies --sample theirs.npz --agent random --agent my-agent:depth=3 --seeds 10
 
     Each strategy is judged twice: by its [bold]own model[/], and by kernel ridge regressions on the points it chose,
-    which tells a good choice of points from a good model. [bold]NMSE[/] is the error on places that were never
-    measured, over that of the mean spectrum there. [bold]loss[/] is the sum over the pool of the spectral mean squared
-    error, after the last point and, which is the published convention, the best over the trajectory.
+    which separates a good choice of points from a good model. [bold]NMSE[/] is the error where nothing was measured,
+    over that of the mean spectrum there. [bold]loss[/] is the sum over the pool of the spectral mean squared error,
+    after the last point and, by the published convention, its minimum over the trajectory.
     """
     samples = sample or ["twin"]
     agents = agent or [RANDOM_POINTS, "paper-latent", "grid"]
@@ -119,7 +119,7 @@ def strategies(
 
 
 def directory_of(samples: Path | None, *, quick: bool) -> Path:
-    """Return the directory of the measured samples, which a quick tier does without.
+    """Return the directory of the measured samples; a quick run needs none.
 
     Raises
     ------

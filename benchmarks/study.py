@@ -34,15 +34,15 @@ class Part:
     strategies : mapping of label to agent
         See :func:`benchmarks.runner.parse_agent`.
     samples : mapping of name to number of seeds
-        On which samples, and how often at most.
+        Samples, and the largest number of seeds on each.
     baseline : str
-        Label of the strategy that the others are compared with.
+        Label of the strategy with which the others are compared.
     windows : tuple of int
         Sides of a patch in px.
     points, initial : int
-        The budget, and how many of it the agents start from.
+        The budget, and the initial points in it.
     draw : tuple of callable
-        What draws its figures, see :data:`Draw`.
+        They draw its figures, see :data:`Draw`.
     """
 
     title: str

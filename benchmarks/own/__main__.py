@@ -61,7 +61,7 @@ def own(
     output: PageDirectory = Path("docs"),
     quick: Quick = False,
 ) -> None:
-    """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, earlier runs, moves.
+    """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, prior runs, moves.
 
     The whole study takes about an hour on one core. It can be run in steps:
 

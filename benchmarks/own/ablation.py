@@ -1,4 +1,4 @@
-"""What each ingredient of the own agent is worth: the agent without it."""
+"""What each ingredient of the own agent is worth: the agent is compared with the agent without it."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What bad spectra do to an agent: some are replaced by spikes, by noise, or by loops that did not switch."""
+"""What bad spectra do to an agent: some get spikes, or are replaced by noise or by loops that did not switch."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ AGENTS = (FULL, TRUSTING, BASELINE)
 
 SHARE = 0.15
 SPIKED, SPIKES = (1, 5), (2.0, 8.0)
-"""How many steps of a spectrum have a spike, and how high it is, in ranges of the spectra."""
+"""Number of steps with a spike in a spectrum, and the height of a spike in ranges of the spectra."""
 
 BAD = "{}, bad spectra"
 
 
 @dataclass(frozen=True)
 class BadJob(Job):
-    """A job on a sample where a `share` of the spectra goes wrong; which ones, the agent's seed decides."""
+    """A job on a sample where a `share` of the spectra is bad; the agent's seed chooses which."""
 
     share: float = SHARE
 
     def problem(self) -> Problem:
-        """Return the problem with bad measurements; what is there stays the same."""
+        """Return the problem with bad measurements and the same truth."""
         problem = super().problem()
         numbers = np.random.default_rng([self.agent["seed"], 1])
         spectra = spoil(problem.spectra, self.share, numbers)
@@ -55,7 +55,7 @@ def spoil(spectra: NDArray[np.float64], share: float, numbers: np.random.Generat
 
 
 def jobs(study: Study) -> dict[Key, Job]:
-    """Return the jobs, with bad spectra and, for what they are compared with, without."""
+    """Return the jobs with bad spectra, and those without, for comparison."""
     clean = study.jobs(AGENTS, study.fewer)
     bad = {
         (name, BAD.format(agent), seed): BadJob(job.sample, job.window, study.budgets[-1], job.agent)

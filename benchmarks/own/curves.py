@@ -1,4 +1,4 @@
-"""Learning curves of all agents on all samples, and what the own agent makes of its points against others."""
+"""Learning curves of all agents on all samples, and how the own agent compares with others."""
 
 import numpy as np
 import pandas as pd

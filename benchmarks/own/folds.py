@@ -1,4 +1,4 @@
-"""How well the spectra of a sample can be predicted at all: five-fold cross-validation of the best of some models."""
+"""How well the spectra of a sample can be predicted from all data: five-fold cross-validation of some models."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from agents.curio.model import learn_model
 from agents.curio.sites import Sites
 from benchmarks.problems import Problem
 from benchmarks.runner import Arrays, Job
+from curio_plans.study.floors import mean_spectrum_mse
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -18,7 +19,7 @@ Indices = NDArray[np.int64]
 FOLDS = 5
 
 KERNEL_FROM = 512
-"""As many spectra choose the kernel of the baseline."""
+"""Number of spectra from which the kernel of the baseline is chosen."""
 
 TREES, LEAF = 100, 3
 
@@ -38,18 +39,18 @@ class Folds(Job):
             train = np.setdiff1d(np.arange(len(problem.pool)), test)
             for name, predict in MODELS.items():
                 prediction[name][test] = predict(problem, train, test, numbers)
-        floor = ((problem.truth - problem.truth.mean(axis=0)) ** 2).mean()
+        floor = mean_spectrum_mse(problem.truth)
         errors = [((found - problem.truth) ** 2).mean() / floor for found in prediction.values()]
         return {"models": np.array(list(MODELS)), "nmse": np.array(errors)}
 
 
 def folds(sample: str, window: int) -> Folds:
-    """Return the job for a sample. Its file is named like those of the agent, on whose model it rests."""
+    """Return the job for a sample. Its file is named like those of the agent, whose model it uses."""
     return Folds(sample, window, 0, {"agent": "curio-folds"})
 
 
 def _curio(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
-    """Learn the agent's model twice: the second time it knows which spectra are not to be trusted."""
+    """Fit the agent's model twice: the second time with the weights that the first found for the spectra."""
     sites, spectra = Sites.of(problem.pool), problem.spectra[train]
     inflation, model = np.ones(len(train)), None
     for _ in range(2):
@@ -61,7 +62,7 @@ def _curio(problem: Problem, train: Indices, test: Indices, numbers: np.random.G
 
 
 def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
-    """Use the kernel of `gp-variance`, chosen from more spectra than there."""
+    """Use the kernel of `gp-variance`, chosen from more spectra than the agent uses."""
     patches = problem.pool.patches.reshape(len(problem.pool), -1).astype(np.float64)
     features = process.Features(patches, problem.pool.positions)
     some = np.sort(numbers.permutation(train)[:KERNEL_FROM])

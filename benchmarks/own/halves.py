@@ -1,4 +1,4 @@
-"""What structure alone explains: the error on a half of the image where nothing was ever measured."""
+"""What structure alone explains: the error on a half of the image where nothing was measured."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from benchmarks.drawings import Key
 from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, cell, configured
 from benchmarks.page import markdown
 from benchmarks.runner import Arrays, Job, explore
+from curio_plans.study.floors import mean_spectrum_errors
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class HalfJob(Job):
     measurable: float = 0.5
 
     def outcome(self) -> Arrays:
-        """Run it; also the errors on what was not measured to the ``left``, and to the ``right``."""
+        """Run it; also returns the NMSE of the unmeasured candidates on the ``left`` and on the ``right``."""
         problem = self.problem()
         columns = np.arange(len(problem.pool)) % problem.pool.grid[1]
         right = columns >= self.measurable * problem.pool.grid[1]
         found = explore(problem, build(self.agent), self.points, avoid=np.flatnonzero(right).tolist())
         measured = np.isin(np.arange(len(right)), found["chosen"])
-        floor = ((problem.truth - problem.truth.mean(axis=0)) ** 2).mean(axis=1)
+        floor = mean_spectrum_errors(problem.truth)
 
         def nmse(where: NDArray[np.bool_]) -> NDArray[np.float64]:
             return np.array(found["place_mse"][where].mean() / floor[where].mean())

@@ -1,4 +1,4 @@
-"""Whether the own agent knows its error, place by place and of the whole map; and whether it stops in time."""
+"""Whether the own agent knows its error, at each candidate and of the whole map; and whether it stops in time."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ from curio_plans.rules.stopping import StoppingRule
 FIELDS = [field.name for field in dataclasses.fields(Estimate)]
 
 MODES = {"upper end of the interval": True, "the estimate itself": False}
-"""How the rule reads an estimate; whether that is cautious."""
+"""Which number the rule reads; whether that is cautious."""
 
 
 COVERAGE = (
@@ -70,7 +70,7 @@ def _at(outcome: Arrays, count: int) -> tuple[Values, float, float]:
 
 
 def _figure(results: Results) -> str:
-    """Draw for the first seed of each sample what the agent believed of its error, and how large it was."""
+    """Draw the estimated and the true error, for the first seed of each sample."""
     columns = min(len(results.samples), 3)
     stacked = -(-len(results.samples) // columns)
     drawing = Figure(figsize=(3.8 * columns, 3.2 * stacked), layout="constrained")

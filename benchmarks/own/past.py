@@ -1,4 +1,4 @@
-"""What an earlier run is worth on another area of the same sample, and what it costs where it has nothing to say."""
+"""What a prior run is worth on another area of the same sample, and what it costs where it does not help."""
 
 import functools
 import json
@@ -29,7 +29,7 @@ from benchmarks.runner import Arrays, Job, explore
 ALONE, SAME, OTHER, MISLEADING = "alone", "same sample", "another sample", "misleading"
 
 VARIANTS = {
-    ALONE: "no earlier run",
+    ALONE: "no prior run",
     SAME: "the other area of the same sample",
     OTHER: "an area of another sample",
     MISLEADING: "the same, with its spectra at wrong places",
@@ -43,7 +43,7 @@ class PastJob(Job):
     Attributes
     ----------
     past : str
-        The sample of the earlier run; empty for none.
+        The sample of the prior run; empty for none.
     past_points : int
         What that run measured.
     shuffled : bool
@@ -59,11 +59,11 @@ class PastJob(Job):
         return area(self.sample, self.window, "right")
 
     def outcome(self) -> Arrays:
-        """Run the earlier run, unless it was the last of this process, and then this one."""
+        """Run the prior run, unless this process has its outcome, and then this one."""
         past = []
         if self.past:
             config = json.dumps(self.agent, sort_keys=True)
-            past = [earlier(self.past, self.window, self.past_points, config, shuffled=self.shuffled)]
+            past = [prior(self.past, self.window, self.past_points, config, shuffled=self.shuffled)]
         return explore(self.problem(), build(self.agent), self.points, past)
 
 
@@ -80,7 +80,7 @@ def area(sample: str, window: int, side: str) -> Problem:
 
 
 @functools.lru_cache(maxsize=12)
-def earlier(sample: str, window: int, points: int, config: str, *, shuffled: bool) -> Past:
+def prior(sample: str, window: int, points: int, config: str, *, shuffled: bool) -> Past:
     """Return the run of an agent on the left part of a sample."""
     problem = area(sample, window, "left")
     chosen = _chosen(sample, window, points, config)
@@ -101,7 +101,7 @@ def _chosen(sample: str, window: int, points: int, config: str) -> np.ndarray[tu
 
 
 def jobs(study: Study) -> dict[Key, Job]:
-    """Return the jobs, on the worlds of the twin; the other one of a world is the next."""
+    """Return the jobs, on the samples of the twin; *another sample* is the next one."""
     found: dict[Key, Job] = {}
     worlds = list(study.worlds)
     for seed in range(study.fewer):
@@ -118,7 +118,7 @@ def jobs(study: Study) -> dict[Key, Job]:
 
 
 def lines(results: Results) -> list[str]:
-    """Return tables: NMSE against points, and the points that an earlier run saves."""
+    """Return tables: NMSE against points, and the points that a prior run saves."""
     first, second, *_ = results.study.budgets
     counts = (first // 4, first // 2, first, second)
     rows = []
@@ -131,7 +131,7 @@ def lines(results: Results) -> list[str]:
 
 
 def _saved(results: Results, counts: tuple[int, int]) -> list[str]:
-    """Say how many points are needed with an earlier run for what is reached without it."""
+    """Return a table of the points that a run needs after a prior run to reach the error of a run without one."""
     rows = []
     for name in results.samples:
         row = {"sample": name}
@@ -145,7 +145,7 @@ def _saved(results: Results, counts: tuple[int, int]) -> list[str]:
             row[f"points for {count}"] = f"{middle:g}, factor {count / middle:.2g}" if np.isfinite(middle) else "more"
         rows.append(row)
     title = (
-        "Points needed after an earlier run on the same sample to reach the error of a run without one, median over "
+        "Points needed after a prior run on the same sample to reach the error of a run without one, median over "
         "seeds:\n"
     )
     return [title, markdown(pd.DataFrame(rows).fillna("–"))]
@@ -159,13 +159,13 @@ def _changed(results: Results, counts: tuple[int, ...]) -> list[str]:
             pairs = [results.both(name, variant, ALONE, (count, count)) for name in results.samples]
             row[f"{count} points"] = percent(geometric(pairs))
         rows.append(row)
-    title = "Change of the NMSE by learning from an earlier run, geometric mean over the samples:\n"
+    title = "Change of the NMSE by learning from a prior run, geometric mean over the samples:\n"
     return [title, markdown(pd.DataFrame(rows))]
 
 
 PART = Part(
-    "Learning from an earlier run",
-    "Two areas of a sample of the twin share no pixel. An earlier run of the agent has measured one of them; how fast "
+    "Learning from a prior run",
+    "Two areas of a sample of the twin share no pixel. A prior run of the agent has measured one of them; how fast "
     "is the other one learned? Another sample has the same physics, so an agent may learn from it as well. If the "
     "spectra of that sample are shuffled among its places (*misleading*), there is nothing to learn.",
     jobs,

@@ -1,4 +1,4 @@
-"""On what the own agent is judged, how long, and how often; and what its parts share."""
+"""The scale of the study of the own agent: samples, budgets, seeds; and what its parts share."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ class Study:
     budgets : tuple of int
         Four numbers of points, ascending.
     seeds, fewer, few : int
-        Repetitions: of the learning curves, of the rest, and of what has no comparison.
+        Repetitions: of the learning curves, of other comparisons, and of parts without a comparison.
     initial : int or None
         Points to start from, for agents that have them; None for their own.
     """
@@ -51,7 +51,7 @@ class Study:
 
     @property
     def longest(self) -> int:
-        """So many points the agent itself measures: a fifth more than the last budget, to see whether it stops."""
+        """Points of the agent itself: a fifth more than the last budget, to see whether it stops."""
         return self.budgets[-1] * 6 // 5
 
     def jobs(self, agents: Iterable[str], seeds: int, points: int | None = None) -> dict[Key, Job]:
@@ -74,18 +74,18 @@ class Study:
 
 @dataclass(frozen=True)
 class Results:
-    """What is finished of a part.
+    """The finished jobs of a part.
 
     Attributes
     ----------
     study : Study
     jobs : mapping of Key to Job
     outcomes : mapping of Key to Arrays
-        Of the finished ones.
+        Of the finished jobs.
     cache : Path
-        Where these are kept.
+        Directory of the finished jobs.
     images : Path
-        Where figures go.
+        Directory for figures.
     """
 
     study: Study
@@ -95,7 +95,7 @@ class Results:
     images: Path
 
     def seeds(self, sample: str, *agents: str) -> list[int]:
-        """Return the seeds that are finished of all `agents` on a sample."""
+        """Return the seeds for which all `agents` have finished on a sample."""
         found = [{key[2] for key in self.outcomes if key[:2] == (sample, agent)} for agent in agents]
         return sorted(set.intersection(*found))
 

@@ -1,4 +1,4 @@
-"""What it is worth to mind the way: minutes, not points, to a given error."""
+"""What short moves are worth: minutes, not points, to reach a given error."""
 
 import numpy as np
 import pandas as pd
