@@ -1,4 +1,3 @@
-import lazy_loader
 import numpy as np
 import pytest
 from pages import assert_drawn_and_small
@@ -6,15 +5,10 @@ from typer.testing import CliRunner
 
 from benchmarks import page
 
-own, bad, halves, past, study, runner = (
-    lazy_loader.load(f"benchmarks.{name}", suppress_warning=True)
-    for name in ("own.__main__", "own.bad", "own.halves", "own.past", "own.study", "runner")
-)
-
 TINY = "twin:pixels=22,steps=16"
 
 
-def test_the_page_has_every_part_and_keeps_what_stands_above(tmp_path):
+def test_the_page_has_every_part_and_keeps_what_stands_above(tmp_path, own):
     page.write(tmp_path, above="# Benchmarks\n\nof the paper")
     done = CliRunner().invoke(own.app, ["--quick", "--cache", str(tmp_path / "jobs"), "--output", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -39,7 +33,7 @@ def test_each_side_of_the_page_is_replaced_alone(tmp_path):
     assert (tmp_path / "benchmarks.md").read_text() == f"third\n\n{page.BETWEEN}\n\nsecond\n"
 
 
-def test_as_many_spectra_as_asked_are_bad_and_the_truth_stays():
+def test_as_many_spectra_as_asked_are_bad_and_the_truth_stays(bad, runner):
     job = bad.BadJob(TINY, 9, 5, runner.parse_agent("curio", 3), share=0.3)
     clean, poor = runner.Job.problem(job), job.problem()
     changed = (poor.spectra != clean.spectra).any(axis=1)
@@ -55,7 +49,7 @@ def test_as_many_spectra_as_asked_are_bad_and_the_truth_stays():
     assert off[spiked].sum(axis=1).max() <= 5
 
 
-def test_the_right_half_is_never_measured():
+def test_the_right_half_is_never_measured(halves, runner):
     outcome = halves.HalfJob(TINY, 9, 8, runner.parse_agent("curio", 0, 4)).outcome()
     columns = outcome["chosen"] % 14
     assert columns.max() < 7
@@ -63,7 +57,7 @@ def test_the_right_half_is_never_measured():
     assert 0 < outcome["right"] < 2
 
 
-def test_an_earlier_run_was_on_an_area_that_shares_no_pixel():
+def test_an_earlier_run_was_on_an_area_that_shares_no_pixel(past):
     left, right = past.area(TINY, 9, "left"), past.area(TINY, 9, "right")
     pixel = np.ptp(left.pool.positions[:2, 0])
     gap = right.pool.positions[:, 0].min() - left.pool.positions[:, 0].max()
@@ -78,8 +72,10 @@ def test_an_earlier_run_was_on_an_area_that_shares_no_pixel():
     assert any((o.spectrum != left.spectra[o.index]).any() for o in shuffled.observations)
 
 
-def test_a_ratio_is_geometric_over_samples_and_paired_over_seeds():
+def test_a_ratio_is_geometric_over_samples_and_paired_over_seeds(own_study):
     ours, theirs = [np.array([1.0, 2.0]), np.array([4.0, 6.0])], [np.array([2.0, 4.0]), np.array([1.0, 1.5])]
-    assert study.geometric(zip(ours, theirs, strict=True)) == pytest.approx((np.sqrt(0.5 * 4), np.sqrt(2), np.sqrt(2)))
-    assert np.isnan(study.geometric([(np.array([-1.0, 0.5]), np.array([1.0, 1.0]))])[0])
-    assert np.isnan(study.geometric([])[0])
+    assert own_study.geometric(zip(ours, theirs, strict=True)) == pytest.approx(
+        (np.sqrt(0.5 * 4), np.sqrt(2), np.sqrt(2))
+    )
+    assert np.isnan(own_study.geometric([(np.array([-1.0, 0.5]), np.array([1.0, 1.0]))])[0])
+    assert np.isnan(own_study.geometric([])[0])
