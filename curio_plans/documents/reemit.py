@@ -1,4 +1,4 @@
-"""Stored documents once more, to any callback: a table, a plot, another catalog."""
+"""Give stored documents to callbacks again: a table, a plot, another catalog."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,12 +8,11 @@ import event_model
 import numpy as np
 
 from curio_plans.documents.completion import closing_stop
-from curio_plans.documents.events import DocumentError
+from curio_plans.documents.events import Document, DocumentError
 
-Document = tuple[str, Mapping[str, Any]]
 Callback = Callable[[str, Mapping[str, Any]], Any]
 
-_REMEDY = "read the run from its journal, or put that in order with curio recover"
+_REMEDY = "read the run from its journal, or repair it with curio recover"
 
 
 def reemit(
@@ -24,8 +23,8 @@ def reemit(
 ) -> None:
     """Give stored documents to callbacks, in order, as the RunEngine did.
 
-    All are checked before the first is emitted. A run that has no stop document, because its process ended before it,
-    gets one that says so: a callback may rely on it.
+    All are checked before the first is emitted. A run without a stop document, because its process died, gets one that
+    says so: a callback may rely on it.
 
     Parameters
     ----------
@@ -34,9 +33,9 @@ def reemit(
     *callbacks : callable
         ``callback(name, doc)``, e.g. a BestEffortCallback.
     pace : float, optional
-        1 lets as much time pass between the documents as did then, 10 a tenth of it; by default none does.
+        1 waits between the documents as long as the run took, 10 a tenth of it; by default there is no wait.
     sleep : callable
-        Lets so many seconds pass.
+        Waits for a number of seconds.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def reemit(
         If `pace` is not positive.
     """
     if pace is not None and not pace > 0:
-        raise ValueError(f"expected a positive pace, 1 for as it was, got {pace}")
+        raise ValueError(f"expected a positive pace, got {pace}; 1 is as fast as the run was")
     complete = [document for run in runs(documents) for document in run]
     before: float | None = None
     for name, doc in complete:
@@ -91,7 +90,7 @@ def runs(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 def _closed(run: list[Document]) -> Iterator[list[Document]]:
     if run:
-        stop = [] if run[-1][0] == "stop" else [("stop", closing_stop(run, "the one who emits it again"))]
+        stop = [] if run[-1][0] == "stop" else [("stop", closing_stop(run, "the program that replays it"))]
         yield [*run, *stop]
 
 
@@ -108,7 +107,7 @@ def _validate(name: str, doc: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a schema can look at; it looks into no array, so an empty list stands for each."""
+    """Return what a schema can check: plain values. It does not look into arrays, so an empty list stands for each."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -126,21 +126,21 @@ def _write_image(entry: Group, run: Run) -> None:
 
 def _write_spectra(entry: Group, run: Run, stream: Group) -> None:
     """Write the spectra as an NXdata of curves, and the points as a scatter plot of their heights."""
-    prefix, about = f"{run.microscope}_spectrometer", run.history.spectroscopy
+    about = run.history.spectroscopy
     (field,) = field_names([about.axis_name])
-    more = ["on_field"] if f"{prefix}_on_field" in stream else []
+    more = ["on_field"] if run.key("spectrometer_on_field") in stream else []
     spectra = _data(entry, "spectra", "spectrum", ["point", field], more)
     for name in ("spectrum", *more):
-        _link(spectra, name, stream[f"{prefix}_{name}"])
+        _link(spectra, name, stream[run.key(f"spectrometer_{name}")])
     spectra["spectrum"].attrs["long_name"] = _label(about.quantity or "spectrum", about.unit)
     spectra["spectrum"].attrs["interpretation"] = "spectrum"
     _put(spectra, "point", np.arange(1, len(run.streams[POINT]) + 1))
     _put(spectra, field, about.axis, about.axis_unit).attrs["long_name"] = _label(field, about.axis_unit)
     points = _data(entry, "points", "height", ["x", "y"])
-    _link(points, "height", stream[f"{prefix}_height"])
+    _link(points, "height", stream[run.key("spectrometer_height")])
     for name in ("x", "y"):
         for group in (points, spectra):
-            _link(group, name, stream[f"{run.microscope}_scanner_{name}"])
+            _link(group, name, stream[run.key(f"scanner_{name}")])
         spectra.attrs[f"{name}_indices"] = 0
     entry.attrs["default"] = "spectra"
 
@@ -168,7 +168,7 @@ def _write_instrument(entry: Group, run: Run) -> None:
         stream = entry["streams"][POINT]
         sensor = _group(instrument, "piezo_sensor", "NXspm_piezo_sensor")
         for name in ("x", "y"):
-            _link(sensor, name, stream[f"{run.microscope}_scanner_{name}"])
+            _link(sensor, name, stream[run.key(f"scanner_{name}")])
         if run.history.spectroscopy.axis_unit == "V":
             _write_bias_spectroscopy(instrument, run, entry["spectra"])
 

@@ -120,6 +120,10 @@ class Run:
         """The version of curio-plans that measured it."""
         return str(self.told("versions").get("curio-plans", "unknown"))
 
+    def key(self, part: str) -> str:
+        """Return the data key of a part of the microscope, e.g. of ``scanner_x``."""
+        return f"{self.microscope}_{part}"
+
     def told(self, key: str) -> Mapping[str, Any]:
         """Return a block of the start document, e.g. ``experiment``; empty where it is missing or no block."""
         return mapping(self.start.get(key))
@@ -127,8 +131,7 @@ class Run:
     @property
     def frame(self) -> NDArray[Any]:
         """The last image (C, ny, nx) of a run that has one."""
-        frames = self.streams[IMAGE].columns[f"{self.microscope}_imager_frame"]
-        return np.asarray(frames[-1])
+        return np.asarray(self.streams[IMAGE].columns[self.key("imager_frame")][-1])
 
     @property
     def channels(self) -> list[tuple[str, str]]:
@@ -144,17 +147,17 @@ class Run:
 
     def point(self, part: str) -> NDArray[Any]:
         """Return a column of the points, e.g. ``scanner_x``."""
-        return self.streams[POINT].columns[f"{self.microscope}_{part}"]
+        return self.streams[POINT].columns[self.key(part)]
 
     def configured(self, stream: str, part: str) -> Any:
         """Return a configuration value of the microscope, e.g. ``spectrometer_dwell``; None where the run has none."""
         if stream not in self.streams:
             return None
-        return self.streams[stream].configuration.get(f"{self.microscope}_{part}", (None,))[0]
+        return self.streams[stream].configuration.get(self.key(part), (None,))[0]
 
     def unit(self, part: str) -> str:
         """Return the unit of a column of the points, e.g. ``spectrometer_height``."""
-        return str(self.streams[POINT].data_keys[f"{self.microscope}_{part}"].get("units") or "")
+        return str(self.streams[POINT].data_keys[self.key(part)].get("units") or "")
 
 
 def _column(stream: str, key: str, events: list[Mapping[str, Any]], declared: Mapping[str, Any]) -> NDArray[Any]:

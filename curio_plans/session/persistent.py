@@ -1,4 +1,4 @@
-"""The RunEngine's metadata, kept from session to session; several sessions may be open at the same time."""
+"""The RunEngine's metadata, kept across sessions; several sessions may be open at the same time."""
 
 import copy
 import json
@@ -20,25 +20,24 @@ class MetadataError(OSError):
 class PersistentMetadata(MutableMapping[str, Any]):
     """A mapping from names to JSON values in an SQLite file, for ``RE.md``.
 
-    What one session sets, the others see at once. A value is written when it is assigned. A change inside a value is
-    written when the mapping is next used, which the RunEngine does for each run, or by :meth:`flush`. Tuples come back
-    as lists.
+    Other sessions see a value as soon as it is assigned. A change inside a value is written when the mapping is next
+    used, which the RunEngine does for each run, or by :meth:`flush`. Tuples are read back as lists.
 
-    ``scan_id`` is special. The file keeps the highest number drawn in any session, and each session reads the one it
-    drew last, so that its start document has it whatever the others do. Assigning a higher number goes on from there;
-    a lower one has no effect on the next: delete ``scan_id`` first to count from 1 again.
+    ``scan_id`` is special. The file keeps the highest number that any session drew, and each session reads the number
+    that it drew last: its start document has that number whatever other sessions do. After a higher number is assigned,
+    counting continues from it; a lower one has no effect. Delete ``scan_id`` to count from 1 again.
 
     Parameters
     ----------
     path : str or Path
-        Made, with its directory, if it does not exist.
+        Created, with its directory, if it does not exist.
     timeout : float
-        How many seconds to wait for another session that is writing.
+        Seconds to wait for another session that is writing.
 
     Raises
     ------
     MetadataError
-        If the file is no such file, or cannot be read or written; on every use.
+        If the file holds no metadata, or cannot be read or written; on every use.
 
     Examples
     --------
@@ -59,7 +58,9 @@ class PersistentMetadata(MutableMapping[str, Any]):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MetadataError(f"cannot keep metadata in {self.path}: {error}") from error
+            raise MetadataError(
+                f"cannot keep metadata in {self.path}: {error}; choose another data directory"
+            ) from error
         with self._transaction() as database:
             database.execute(_TABLE)
 
@@ -116,17 +117,17 @@ class PersistentMetadata(MutableMapping[str, Any]):
         return f"<{type(self).__name__} {str(self.path)!r} {dict(self)!r}>"
 
     def next_scan_id(self, md: Mapping[str, Any] | None = None) -> int:  # noqa: ARG002  the signature is Bluesky's
-        """Draw a number that no other session draws; the ``scan_id_source`` of a RunEngine.
+        """Return the next number, which no other session gets; the ``scan_id_source`` of a RunEngine.
 
         Parameters
         ----------
         md : mapping, optional
-            What the RunEngine passes; not used.
+            Passed by the RunEngine; not used.
 
         Returns
         -------
         int
-            One more than the highest drawn so far; 1 at first.
+            One more than the highest number so far; 1 at first.
         """
         with self._transaction() as database:
             number = self._highest(database) + 1
@@ -135,12 +136,12 @@ class PersistentMetadata(MutableMapping[str, Any]):
         return number
 
     def flush(self) -> None:
-        """Write what was changed inside a value.
+        """Write changes inside values.
 
         Raises
         ------
         TypeError, ValueError
-            If JSON cannot hold it any more; the file then keeps what it had.
+            If JSON cannot represent a changed value; the file then keeps the old one.
         """
         for key, (value, text) in list(self._lent.items()):
             del self._lent[key]
@@ -152,9 +153,9 @@ class PersistentMetadata(MutableMapping[str, Any]):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction that no other session can come between.
+        """Open the file for one transaction, during which other sessions wait.
 
-        A connection for each: nothing is left to close, and threads and forked processes need no care.
+        Each has its own connection: none is left open, and threads and forked processes share none.
         """
         try:
             with closing(sqlite3.connect(self.path, self.timeout, isolation_level=None)) as database:
@@ -163,15 +164,17 @@ class PersistentMetadata(MutableMapping[str, Any]):
                 database.execute("COMMIT")
         except sqlite3.Error as error:
             raise MetadataError(
-                f"cannot use {self.path} as metadata of the RunEngine: {error}; "
-                "check that it can be written, or move it away to begin anew"
+                f"cannot use {self.path} for the metadata of the RunEngine: {error}; "
+                "make it writable, or move it away to start with empty metadata"
             ) from error
 
     def _load(self, key: str, text: str) -> Any:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise MetadataError(f"{self.path}: what is stored as {key!r} is not JSON: {error}; delete it") from error
+            raise MetadataError(
+                f"{self.path}: the value of {key!r} is not JSON: {error}; delete it, del RE.md[{key!r}]"
+            ) from error
 
     def _highest(self, database: sqlite3.Connection) -> int:
         text = _fetch(database, SCAN_ID)
@@ -190,31 +193,25 @@ def _scan_id(value: Any) -> int:
 
 
 def _dump(key: str, value: Any) -> str:
-    """Return `value` as JSON.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If JSON cannot hold it, with the name `key`.
-    """
+    """Return `value` as JSON; raise TypeError or ValueError, with the name `key`, if JSON cannot represent it."""
     if not isinstance(key, str):
-        raise TypeError(f"expected a text as name of metadata, got {key!r}")
+        raise TypeError(f"expected text as the name of metadata, got {key!r}")
     try:
         text = json.dumps(value, allow_nan=False)
     except TypeError as error:
-        raise TypeError(f"metadata {key!r}: expected a value that JSON can hold: {error}") from error
+        raise TypeError(f"metadata {key!r}: expected a value that JSON can represent: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"metadata {key!r}: expected a value that JSON can hold: {error}") from error
+        raise ValueError(f"metadata {key!r}: expected a value that JSON can represent: {error}") from error
     _check_names(key, value)
     return text
 
 
 def _check_names(key: str, value: Any) -> None:
-    """Raise TypeError for a name that is no text; JSON would make it one."""
+    """Raise TypeError for a name that is not text; JSON would convert it."""
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
-                raise TypeError(f"metadata {key!r}: expected texts as names, got {name!r}")
+                raise TypeError(f"metadata {key!r}: expected text as names, got {name!r}")
             _check_names(key, value[name])
     elif isinstance(value, list | tuple):
         for item in value:

@@ -1,20 +1,18 @@
-"""What can be asked of stored runs, at a prompt."""
+"""Questions to stored runs, at a prompt."""
 
-from collections.abc import Callable
-
-from agents.protocols import Agent, Config
+from agents.protocols import Config
 from curio_plans.documents.reemit import Callback, reemit
 from curio_plans.store.storage import Storage
+from curio_plans.study.common import Build
 from curio_plans.study.counterfactual import Counterfactual, counterfactual
 from curio_plans.study.explain import Explanation, explain
 from curio_plans.study.replay import Verdict, verify
 
 
 class StoredRuns:
-    """The runs of a storage, to be challenged: print what a method returns.
+    """Questions to the runs of a storage; each method returns a result to print.
 
-    A uid is given as for :meth:`curio_plans.store.Storage.resolve`; a run that resumes another one counts as one
-    with it.
+    A run is named as in :meth:`curio_plans.store.Storage.resolve`. A run that resumes another counts as one with it.
 
     Parameters
     ----------
@@ -24,7 +22,7 @@ class StoredRuns:
         Makes an agent from its config.
     """
 
-    def __init__(self, storage: Storage, build: Callable[[Config], Agent]) -> None:
+    def __init__(self, storage: Storage, build: Build) -> None:
         self._storage, self._build = storage, build
 
     def verify(self, uid: str = "latest") -> Verdict:
@@ -36,7 +34,7 @@ class StoredRuns:
         return counterfactual(self._storage.lineage(uid), self._build, agent, stored=self._storage.lineage)
 
     def emit(self, callback: Callback, uid: str = "latest", *, pace: float | None = None) -> None:
-        """Give the documents to a callback once more; see :func:`curio_plans.documents.reemit.reemit`."""
+        """Give the documents to a callback again; see :func:`curio_plans.documents.reemit.reemit`."""
         reemit(self._storage.lineage(uid), callback, pace=pace)
 
     def explain(self, point: int, uid: str = "latest") -> Explanation:

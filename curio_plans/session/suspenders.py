@@ -1,11 +1,11 @@
-"""Ready-made suspenders: a run waits, its tip off the surface, while tip or signal are not as they should be.
+"""Ready-made suspenders: a run waits with the tip withdrawn while the force or the signal is bad.
 
 >>> for suspender in suspenders(afm):  # doctest: +SKIP
 ...     RE.install_suspender(suspender)
 
-When a suspender trips, the RunEngine leaves what it is doing and the tip is withdrawn. After a while the run goes on
-from its last checkpoint: the interrupted point is measured again. If the suspender trips time and again, the run is
-paused for a human, who looks, and calls ``RE.resume()`` or ``RE.abort()``.
+When a suspender trips, the RunEngine interrupts the plan and withdraws the tip. After some time the run continues from
+its last checkpoint: the interrupted point is measured again. If the suspender trips repeatedly, the run is paused; a
+human checks the microscope and calls ``RE.resume()`` or ``RE.abort()``.
 """
 
 import math
@@ -19,15 +19,15 @@ from bluesky.utils import MsgGenerator
 
 
 class Watched(Protocol):
-    """What the suspenders need of a microscope; `ophyd_devices.AFM` has it."""
+    """What the suspenders need of a microscope, e.g. of `ophyd_devices.AFM`."""
 
     @property
     def tip(self) -> Any:
-        """Moves to ``"withdrawn"``; has the signals ``contact`` and ``force_error``."""
+        """The tip: moves to ``"withdrawn"``; has the signals ``contact`` and ``force_error``."""
 
     @property
     def spectrometer(self) -> Any:
-        """Has the signal ``snr``."""
+        """The spectrometer: has the signal ``snr``."""
 
 
 def suspenders(
@@ -39,22 +39,23 @@ def suspenders(
     sleep: float = 30.0,
     patience: int = 2,
 ) -> list[SuspenderBase]:
-    """Return suspenders for the setpoint error of the tip and for the quality of the spectra.
+    """Return suspenders for the force error of the tip and for the quality of the spectra.
 
     Parameters
     ----------
     afm : Watched
         The microscope.
     force_error : float, optional
-        Largest deviation in nN of the measured force from the setpoint; None to let it be.
+        Largest allowed deviation of the measured force from the setpoint in nN; None for no limit.
     snr : float, optional
-        Least signal to noise of a spectrum; None to let it be.
+        Least allowed signal to noise of a spectrum; None for no limit.
     in_a_row : int
-        How many spectra below it trip the suspender.
+        Number of consecutive spectra below it that trip the suspender.
     sleep : float
-        Seconds to wait before the run goes on.
+        Seconds to wait before the run continues.
     patience : int
-        How often in a row the run goes on by itself, without a good value in between; 0 asks a human at once.
+        Number of consecutive times that the run continues by itself, without a good value in between; with 0 it is
+        paused at once.
     """
     found: list[SuspenderBase] = []
     if force_error is not None:
@@ -84,26 +85,27 @@ def suspenders(
 
 
 class TipSuspender(SuspenderBase):
-    """Withdraw the tip when a signal is bad several times in a row; then wait and go on, or ask a human.
+    """Withdraw the tip when a signal is bad several times in a row; then wait and continue, or pause for a human.
 
-    Only values that come after it was installed and while the tip is engaged say anything.
+    Only values that arrive after installation and while the tip is engaged count.
 
     Parameters
     ----------
     afm : Watched
-        Whose tip is withdrawn.
+        Its tip is withdrawn.
     signal : ophyd.Signal
-        What to watch.
+        The watched signal.
     bad : callable
-        Whether a value of it is bad.
+        Takes a value of the signal; returns whether it is bad.
     in_a_row : int
-        How many bad values in a row trip the suspender.
+        Number of consecutive bad values that trip the suspender.
     sleep : float
-        Seconds to wait before the run goes on.
+        Seconds to wait before the run continues.
     patience : int
-        How often in a row the run goes on by itself, without a good value in between; 0 asks a human at once.
+        Number of consecutive times that the run continues by itself, without a good value in between; with 0 it is
+        paused at once.
     tripped_message : str
-        What is wrong, in words.
+        What is wrong, as text.
 
     Raises
     ------
@@ -124,7 +126,7 @@ class TipSuspender(SuspenderBase):
     ) -> None:
         if in_a_row < 1 or patience < 0:
             raise ValueError(f"expected in_a_row ≥ 1 and patience ≥ 0, got {in_a_row} and {patience}")
-        super().__init__(signal, sleep=sleep, pre_plan=self._rest, tripped_message=tripped_message)  # type: ignore[no-untyped-call]
+        super().__init__(signal, sleep=sleep, pre_plan=self._withdraw, tripped_message=tripped_message)  # type: ignore[no-untyped-call]
         self._afm = afm
         self._bad = bad
         self._in_a_row = in_a_row
@@ -147,7 +149,7 @@ class TipSuspender(SuspenderBase):
             return
         super().__call__(value, **kwargs)  # type: ignore[no-untyped-call]
         if self.tripped:
-            # Off the surface nothing will be measured that could end the suspension: it ends after the sleep.
+            # With the tip withdrawn no good spectrum can end the suspension: it ends after the sleep.
             super().__call__(None, **kwargs)  # type: ignore[no-untyped-call]
 
     def _should_suspend(self, value: float | None) -> bool:
@@ -166,7 +168,7 @@ class TipSuspender(SuspenderBase):
     def _should_resume(self, value: float | None) -> bool:
         return value is None
 
-    def _rest(self) -> MsgGenerator[None]:
+    def _withdraw(self) -> MsgGenerator[None]:
         yield from bps.mv(self._afm.tip, "withdrawn")
         if self._trips > self._patience:
             self._trips = 0

@@ -120,15 +120,13 @@ def verify(
     except (ValueError, TypeError) as error:
         raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
     uids = _uids_are_kept(history)
-    differences: list[Difference] = []
+    compared: list[Difference | None] = []
     for decision in history.decisions:
-        problem = _compare(decision, replay.decide(decision), history, uids=uids)
-        differences += [] if problem is None else [problem]
+        compared.append(_compare(decision, replay.decide(decision), history, uids=uids))
         if progress is not None:
             progress(decision.number + 1, len(history.decisions))
-    problem = _compare_ending(replay, history)
-    differences += [] if problem is None else [problem]
-    return _verdict(history, differences)
+    compared.append(_compare_ending(replay, history))
+    return _verdict(history, [difference for difference in compared if difference is not None])
 
 
 def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -83,7 +83,7 @@ def test_a_session_sees_at_once_what_another_one_sets(metadata, path):
         (object(), "object"),
         ({"a": {1, 2}}, "set"),
         ([float("nan")], "JSON compliant"),
-        ({"a": [{1: "one"}]}, "expected texts as names, got 1"),
+        ({"a": [{1: "one"}]}, "expected text as names, got 1"),
         (b"bytes", "bytes"),
     ],
 )
