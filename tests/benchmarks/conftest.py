@@ -17,7 +17,9 @@ pd, stats = module("pandas"), module("scipy.stats")
 latency, paper, strategies, study = (
     module(f"benchmarks.{name}") for name in ("latency", "paper", "strategies", "study")
 )
-runner, problems, statistics = (module(f"benchmarks.{name}") for name in ("runner", "problems", "statistics"))
+runner, problems, statistics, page = (
+    module(f"benchmarks.{name}") for name in ("runner", "problems", "statistics", "page")
+)
 own, bad, halves, past, own_study = (
     module(f"benchmarks.own.{name}") for name in ("__main__", "bad", "halves", "past", "study")
 )

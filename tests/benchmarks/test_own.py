@@ -3,12 +3,10 @@ import pytest
 from pages import assert_drawn_and_small
 from typer.testing import CliRunner
 
-from benchmarks import page
-
 TINY = "twin:pixels=22,steps=16"
 
 
-def test_the_page_has_every_part_and_keeps_what_stands_above(tmp_path, own):
+def test_the_page_has_every_part_and_keeps_what_stands_above(tmp_path, own, page):
     page.write(tmp_path, above="# Benchmarks\n\nof the paper")
     done = CliRunner().invoke(own.app, ["--quick", "--cache", str(tmp_path / "jobs"), "--output", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -26,7 +24,7 @@ def test_the_page_has_every_part_and_keeps_what_stands_above(tmp_path, own):
         assert_drawn_and_small(image)
 
 
-def test_each_side_of_the_page_is_replaced_alone(tmp_path):
+def test_each_side_of_the_page_is_replaced_alone(tmp_path, page):
     page.write(tmp_path, above="first")
     page.write(tmp_path, below="second")
     page.write(tmp_path, above="third\n")
