@@ -1,14 +1,7 @@
-import lazy_loader
 import pytest
 from pages import assert_drawn_and_small
 from support import write_sample
 from typer.testing import CliRunner
-
-pd = lazy_loader.load("pandas")
-latency, paper, strategies, study = (
-    lazy_loader.load(f"benchmarks.{name}", suppress_warning=True)
-    for name in ("latency", "paper", "strategies", "study")
-)
 
 
 def invoke(module, *arguments):
@@ -17,7 +10,7 @@ def invoke(module, *arguments):
     return done.output
 
 
-def test_strategies_compares_agents_on_another_persons_sample(tmp_path):
+def test_strategies_compares_agents_on_another_persons_sample(tmp_path, strategies, pd):
     sample = write_sample(tmp_path / "theirs.npz", (14, 15), steps=6)
     where = ("--cache", tmp_path / "jobs", "--output", tmp_path / "out")
     what = ("--sample", sample, "--agent", "paper-latent:filters=2,initial=6,autoencoder_epochs=2")
@@ -33,14 +26,14 @@ def test_strategies_compares_agents_on_another_persons_sample(tmp_path):
     assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
 
 
-def test_a_wrong_agent_or_option_is_said_in_one_line():
+def test_a_wrong_agent_or_option_is_said_in_one_line(strategies):
     done = CliRunner().invoke(strategies.app, ["--agent", "nobody", "--quick"])
     assert done.exit_code == 2
     assert "there is no agent 'nobody'" in done.output.replace("\n", " ")
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory, paper):
     """The page of the paper with its samplers alone, written again, and with everything; and its directory."""
     directory = tmp_path_factory.mktemp("paper")
     where = ("--quick", "--cache", directory / "jobs", "--output", directory)
@@ -52,14 +45,14 @@ def pages(tmp_path_factory):
     return page("--part", "samplers"), page("--minutes", 0), page(), directory
 
 
-def test_only_what_is_finished_is_on_the_page(pages):
+def test_only_what_is_finished_is_on_the_page(pages, study):
     samplers, again, *_ = pages
     assert study.PARTS["samplers"].title in samplers
     assert study.PARTS["ensemble"].title not in samplers
     assert again == samplers
 
 
-def test_the_page_of_the_paper_has_every_part_with_figures_and_verdicts(pages):
+def test_the_page_of_the_paper_has_every_part_with_figures_and_verdicts(pages, study):
     *_, page, directory = pages
     for name, part in study.PARTS.items():
         assert f"## {part.title}" in page
@@ -74,7 +67,7 @@ def test_the_page_of_the_paper_has_every_part_with_figures_and_verdicts(pages):
         assert_drawn_and_small(path)
 
 
-def test_latency_times_decisions_and_keeps_them(tmp_path):
+def test_latency_times_decisions_and_keeps_them(tmp_path, latency, pd):
     arguments = ("--agent", "random", "--agent", "grid", "--pool", 64, "--pool", 144, "--observations", 9,
                  "--observations", 20, "--cache", tmp_path / "jobs", "--output", tmp_path)  # fmt: skip
     invoke(latency, *arguments)

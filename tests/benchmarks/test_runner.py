@@ -1,7 +1,6 @@
 import dataclasses
 from contextlib import closing
 
-import lazy_loader
 import numpy as np
 import pytest
 from support import measure, microscope, write_sample
@@ -13,9 +12,6 @@ from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from ophyd_devices.twin import recorded
 
-problems = lazy_loader.load("benchmarks.problems", suppress_warning=True)
-runner = lazy_loader.load("benchmarks.runner", suppress_warning=True)
-
 SMALL = "twin:pixels=20,steps=12"
 
 
@@ -26,7 +22,7 @@ def sample(tmp_path):
 
 
 @pytest.mark.parametrize("agent", ["random", "paper-latent:filters=2,choice=best-ten,random_probability=0.2"])
-def test_it_decides_exactly_as_a_run_of_the_plan(sample, agent):
+def test_it_decides_exactly_as_a_run_of_the_plan(sample, agent, problems, runner):
     config = runner.parse_agent(agent, seed=3, initial=6)
     with closing(microscope(recorded(sample))) as afm:
         history = History(measure(curiosity, config, 12, afm=afm, build=build, window=5))
@@ -40,7 +36,7 @@ def test_it_decides_exactly_as_a_run_of_the_plan(sample, agent):
         np.testing.assert_array_equal(outcome["map_predicted_error"], final.maps["predicted_error"])
 
 
-def test_an_agent_learns_from_earlier_runs_first():
+def test_an_agent_learns_from_earlier_runs_first(problems, runner):
     class Follower(BaseAgent):
         """Measures where an earlier run did."""
 
@@ -58,7 +54,7 @@ def test_an_agent_learns_from_earlier_runs_first():
     assert outcome["chosen"].tolist() == [7, 3, 11]
 
 
-def test_errors_are_those_of_places_never_measured():
+def test_errors_are_those_of_places_never_measured(problems, runner):
     problem = problems.open_problem(SMALL, 5)
     outcome = runner.explore(problem, build(runner.parse_agent("paper-latent:filters=2", 0, 5)), 8)
     assert outcome["counts"].tolist() == [5, 6, 7, 8]
@@ -67,7 +63,7 @@ def test_errors_are_those_of_places_never_measured():
     assert outcome["worst_mse"][-1] == pytest.approx(np.sort(outcome["place_mse"])[-10:].mean())
 
 
-def test_what_an_agent_believes_of_its_error_stands_beside_the_truth(sample):
+def test_what_an_agent_believes_of_its_error_stands_beside_the_truth(sample, problems, runner):
     problem = problems.open_problem(str(sample), 5)
     outcome = runner.explore(problem, build(runner.parse_agent("curio", 0, 5)), 9)
     assert outcome["estimate"].shape == (len(outcome["counts"]), len(dataclasses.fields(Estimate)))
@@ -78,7 +74,7 @@ def test_what_an_agent_believes_of_its_error_stands_beside_the_truth(sample):
     assert outcome["covered"][-1] == covered.mean()
 
 
-def test_a_measurement_has_noise_and_the_truth_has_none():
+def test_a_measurement_has_noise_and_the_truth_has_none(problems):
     problem = problems.open_problem(SMALL, 5)
     again = problems.open_problem.__wrapped__(SMALL, 5)
     np.testing.assert_array_equal(problem.spectra, again.spectra)
@@ -86,7 +82,7 @@ def test_a_measurement_has_noise_and_the_truth_has_none():
     assert 0.01 < noise < 0.2
 
 
-def test_finished_jobs_are_kept_and_skipped(tmp_path):
+def test_finished_jobs_are_kept_and_skipped(tmp_path, runner):
     job = runner.Job(SMALL, 5, 6, runner.parse_agent("random", 1))
     path = runner.run_job(job, tmp_path)
     before = path.stat().st_mtime_ns
@@ -98,7 +94,7 @@ def test_finished_jobs_are_kept_and_skipped(tmp_path):
     assert len(arrays["chosen"]) == 6
 
 
-def test_other_jobs_have_other_names_and_a_moved_file_has_the_same(sample, tmp_path):
+def test_other_jobs_have_other_names_and_a_moved_file_has_the_same(sample, tmp_path, runner):
     moved = tmp_path / "elsewhere.npz"
     moved.write_bytes(sample.read_bytes())
     config = runner.parse_agent("random", 0)
@@ -113,13 +109,13 @@ def test_other_jobs_have_other_names_and_a_moved_file_has_the_same(sample, tmp_p
     assert len({job.name for job in jobs}) == 5
 
 
-def test_jobs_run_in_processes_of_their_own(tmp_path):
+def test_jobs_run_in_processes_of_their_own(tmp_path, runner):
     jobs = [runner.Job(SMALL, 5, 6, runner.parse_agent("random", seed)) for seed in range(2)]
     runner.run_jobs(jobs, tmp_path, workers=2)
     assert {found.name for found in tmp_path.iterdir()} == {job.name for job in jobs}
 
 
-def test_an_agent_is_given_as_text():
+def test_an_agent_is_given_as_text(runner):
     config = runner.parse_agent("paper-latent:start=random,random_probability=0.5", seed=2, initial=9)
     assert (config["start"], config["random_probability"], config["seed"], config["initial"]) == ("random", 0.5, 2, 9)
     assert runner.parse_agent("paper-latent:seed=7", seed=2)["seed"] == 7
@@ -128,6 +124,6 @@ def test_an_agent_is_given_as_text():
         runner.parse_agent("random:seed", 0)
 
 
-def test_a_wrong_twin_is_refused():
+def test_a_wrong_twin_is_refused(problems):
     with pytest.raises(ValueError, match="expected a twin with seed, pixels, steps"):
         problems.open_problem("twin:size=3", 5)

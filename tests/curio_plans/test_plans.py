@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
 from bluesky.utils import Plan
 from support import events, measure, streams
@@ -122,6 +121,8 @@ def test_a_grid_is_measured_line_by_line_and_back(afm, engine, documents):
 
 
 def test_best_effort_callback_takes_the_plans_in_any_order(afm, engine, wanderer, capsys):
+    from bluesky.callbacks.best_effort import BestEffortCallback  # which loads matplotlib
+
     best_effort = BestEffortCallback()
     best_effort.disable_plots()
     engine.subscribe(best_effort)

@@ -10,7 +10,7 @@ import pytest
 from terminal import curio
 
 from curio_plans.documents.history import History
-from curio_plans.store.journal import is_open, read_journal
+from curio_plans.store.reader import is_open, read_journal
 
 CURIO = [sys.executable, "-m", "curio_plans.cli"]
 RUN = [*CURIO, "run", "--agent", "random", "--pixels", "32", "--no-figure"]

@@ -2,7 +2,6 @@ import copy
 
 import numpy as np
 import pytest
-from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 from support import measure
@@ -31,6 +30,8 @@ def test_a_callback_gets_the_documents_as_they_were(run):
 
 
 def test_best_effort_callback_shows_a_stored_run(run, capsys):
+    from bluesky.callbacks.best_effort import BestEffortCallback  # which loads matplotlib
+
     callback = BestEffortCallback()
     callback.disable_plots()
     reemit(run, callback)
