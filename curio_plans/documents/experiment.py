@@ -6,7 +6,7 @@ It stands in the start document as ``experiment``: ``md={"experiment": {...}}`` 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
 from curio_plans.validation import Frozen, Positive, Text, validated
 
@@ -18,7 +18,7 @@ class ExperimentError(ValueError):
 class _Block(Frozen):
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    more: dict[str, JsonValue] = {}
+    more: dict[str, JsonValue] = Field(default_factory=dict)
     """Whatever else is worth keeping."""
 
 

@@ -12,6 +12,11 @@ TABLES = "tables.db"
 """Where Tiled keeps the columns of numbers and text of all runs."""
 
 
+def catalog_of(directory: Path | str) -> Path:
+    """Return the database of the catalog in a data directory."""
+    return Path(directory).resolve() / "tiled" / CATALOG
+
+
 def damage(directory: Path | str) -> str:
     """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
 
