@@ -1,12 +1,14 @@
-"""What large arrays cost the devices: publishing a frame, and how long imaging blocks the RunEngine's loop.
+"""What the devices cost: publishing frames, blocking the RunEngine's loop, giving a command, counting a dose.
 
 A loop that is blocked takes no pause, no Ctrl-C and no callback from a device. The frames have 4 channels.
 """
 
 import argparse
 import asyncio
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from bluesky import RunEngine
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.responsiveness import tick
-from ophyd_devices import AFM
+from ophyd_devices import AFM, DoseLog
 from ophyd_devices.twin import twin
 
 
@@ -47,8 +49,31 @@ def longest_gap(afm: AFM) -> float:
     return max(gaps)
 
 
+def command(repeat: int) -> float:
+    """Return the mean time in s of a move that takes no time itself, the best of `repeat`."""
+    afm, moves = AFM(twin(seed=0), name="afm"), 200
+
+    def move() -> None:
+        for number in range(moves):
+            afm.scanner.set((100.0 + number % 2, 100.0)).wait()
+
+    seconds = fastest(move, repeat) / moves
+    afm.close()
+    return seconds
+
+
+def count(directory: str, spectra: int, repeat: int) -> tuple[float, float]:
+    """Return the times in s to read a dose log of `spectra` and to count one more, the best of `repeat`."""
+    path = Path(directory) / "doses"
+    path.write_text("".join(f'{{"loop": [{number}.0, 0.0]}}\n' for number in range(spectra)))
+    read = fastest(lambda: DoseLog(path), repeat)
+    log = DoseLog(path)
+    log.claim()
+    return read, fastest(lambda: log.add((0.0, 0.0)), repeat)
+
+
 def main() -> None:
-    """Measure for several sizes, print a table."""
+    """Measure, print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="measurements of each; the best is shown")
     parser.add_argument("--quick", action="store_true", help="the small frame only, once")
@@ -69,6 +94,13 @@ def main() -> None:
         afm.close()
         table.add_row(f"4×{pixels}×{pixels}", *(f"{1e3 * seconds:.1f}" for seconds in (publish, trigger, gap)))
     Console().print(table)
+    print(f"a command to the scanner and its status: {1e3 * command(repeat):.2f} ms")
+    with tempfile.TemporaryDirectory() as directory:
+        for spectra in (100,) if chosen.quick else (100, 10_000, 100_000):
+            read, add = count(directory, spectra, repeat)
+            print(
+                f"a dose log of {spectra} spectra: read in {1e3 * read:.1f} ms, one more counted in {1e3 * add:.1f} ms"
+            )
 
 
 if __name__ == "__main__":

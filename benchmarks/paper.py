@@ -57,11 +57,11 @@ def paper(
 ) -> None:
     """Make docs/benchmarks.md: the paper's figures, tables in both conventions, floors, paired tests.
 
-    The whole study takes some four CPU-hours; the tables tell what each job took. Do what fits, and come back:
+    The whole study takes about four CPU-hours; the tables say what each job took. It can be run in steps:
 
         python -m benchmarks.paper --part networks --seeds 3 --minutes 60
 
-    With --minutes 0 nothing runs, and the page is written from what is finished.
+    With --minutes 0 nothing runs, and the page is written from the finished jobs.
     """
     directory = directory_of(samples, quick=quick)
     parts = {name: small(found) for name, found in PARTS.items()} if quick else PARTS
@@ -70,14 +70,14 @@ def paper(
     run_jobs(wanted, cache, workers, until=time.monotonic() + 60 * minutes)
     sections = {name: _section(name, found, found.jobs(directory), cache, output) for name, found in parts.items()}
     missing = [f"`--part {name}`" for name, section in sections.items() if not section]
-    closing = [f"\nNot run yet, and so not on this page: {', '.join(missing)}."] if missing else []
+    closing = [f"\nNot on this page, because it was not run yet: {', '.join(missing)}."] if missing else []
     text = "\n".join([INTRODUCTION, *filter(None, sections.values()), *closing])
     console.print(f"page: {page.write(output, above=text)}")
 
 
 INTRODUCTION = """# Benchmarks
 
-Written by a command, from jobs that are kept and never repeated; everything here can be made again, in pieces:
+A command writes this page. It keeps each finished job and never repeats it, so the page can be made in several steps:
 
 ```text
 python -m benchmarks.paper --samples DIRECTORY --workers 2
@@ -85,20 +85,20 @@ python -m benchmarks.paper --samples DIRECTORY --workers 2
 
 `python -m benchmarks.strategies` compares [agents and samples of your own](how-to/benchmarks.md) in the same way.
 
-How to read the tables. Each strategy is judged by its own model; beside it stand the floors: the mean spectrum of
-all places, and kernel ridge regressions that learn from random points.
+How to read the tables. Each strategy is judged by its own model. Beside it are the floors: the mean spectrum of all
+places, and kernel ridge regressions that learn from random points.
 
 - *final loss*: the sum over the pool of each spectrum's mean squared error, after the last point;
-- *best loss*: its minimum over the trajectory – the published convention, and an oracle's choice, because who measures
-  does not know the truth;
-- *NMSE*: the final error on what was never measured, over that of the mean spectrum there; 1 means nothing was learned;
+- *best loss*: its minimum over the trajectory. This is the published convention, and an oracle's choice: in an
+  experiment the truth is not known;
+- *NMSE*: the final error where nothing was measured, over that of the mean spectrum there; 1 means nothing was learned;
 - *worst*: the mean spectral error at the ten worst places;
-- *ridge NMSE*: what a kernel ridge regression on patch and position makes of the points that this strategy chose: it
-  tells a good choice of points from a good model;
-- in brackets the 95 % interval of the mean over seeds (Student's t); *CPU s*: of one job, on one thread.
+- *ridge NMSE*: the NMSE of a kernel ridge regression on patch and position at the points that this strategy chose. It
+  separates a good choice of points from a good model;
+- in brackets: the 95 % interval of the mean over seeds (Student's t); *CPU s*: of one job, on one thread.
 
 Differences are paired by seed, with a 95 % bootstrap interval; *p* is that of Wilcoxon's signed-rank test, *effect* the
-mean difference over its standard deviation. With fewer than six pairs p cannot be under 0.05, and such intervals say
+mean difference over its standard deviation. With fewer than six pairs p cannot be below 0.05, and such intervals say
 little.
 """
 
@@ -115,7 +115,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
     verdicts = [verdict for sample in part.samples for verdict in _verdicts(tests, sample, part.baseline)]
     if verdicts:
         lines += [
-            "A strategy is better than the baseline where it says **lower**, and in that measure only.\n",
+            "**lower** means better than the baseline, in that measure only.\n",
             *verdicts,
         ]
     finished = {key: load(job, cache)[1] for key, job in jobs.items() if (cache / job.name).exists()}
@@ -130,7 +130,7 @@ def _section(name: str, part: Part, jobs: Mapping[Key, Job], cache: Path, output
         if done[sample, label] < n
     ]
     if fewer:
-        lines.append(wrap(f"Seeds that are finished of those the study asks for: {'; '.join(fewer)}."))
+        lines.append(wrap(f"Finished seeds of those that the study asks for: {'; '.join(fewer)}."))
     for (sample, _), rows in summary.groupby(["sample", "budget"], sort=False):
         job = next(job for key, job in jobs.items() if key[0] == sample)
         lines += [f"\n### {sample}, {job.points} points\n", markdown(_results(rows, job))]

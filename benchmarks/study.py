@@ -74,15 +74,15 @@ class Part:
 PARTS: Mapping[str, Part] = {
     "networks": Part(
         "Does curiosity pay? (figures 5, 6 and 7)",
-        "30 initial points, then 170. *Random points* are the paper's baseline: the same networks, trained "
-        "alike, but learning from random points. The paper reports that curiosity reaches a lower loss, and "
-        "that Monte-Carlo dropout does not, but lowers the error of the ten worst places; the authors' public "
-        "code ended at 13.5 ± 0.4 on the paper's set (dropout, three seeds), from random points too. Mind that "
-        "the loss sums over the whole pool, also over the places that were measured and learned: an agent that "
-        "collects the odd ones lowers it without knowing more of the rest. NMSE counts only the rest. "
-        "`latent-careful` trains the networks with a care that the paper does not claim. `gp-variance` has no "
-        "network: a Gaussian process over patch and position that measures where this reduces its variance "
-        "over the whole pool most.",
+        "30 initial points, then 170. The baseline, *random points*, is that of the paper: the same networks, "
+        "trained in the same way, on random points. The paper reports that curiosity reaches a lower loss, and "
+        "that Monte-Carlo dropout does not, but lowers the error of the ten worst places. The authors' public "
+        "code ended at 13.5 ± 0.4 on the paper's set (dropout, three seeds), and with random points as well. The "
+        "loss sums over the whole pool, including places that were measured and learned: an agent that collects "
+        "the unusual places lowers it without knowing more about the rest. NMSE counts only the rest. "
+        "`latent-careful` trains the networks with early stopping, weight decay and standardised targets, which the "
+        "paper does not claim. `gp-variance` has no network: it is a Gaussian process over patch and position, "
+        "and measures where that lowers its variance over the whole pool most.",
         {
             RANDOM: RANDOM_POINTS,
             CURIOUS: "paper-latent",
@@ -99,7 +99,7 @@ PARTS: Mapping[str, Part] = {
     "ensemble": Part(
         "The ensemble and its β (figures 2, 3 and S2)",
         "The first workflow with patches of 16 px: 50 random initial points, then 100. β = 1 seeks large "
-        "predicted errors, β = 0 small ones, β = 0.5 both. To fit, the networks have 32 filters instead of "
+        "predicted errors, β = 0 small ones, β = 0.5 both. To save time, the networks have 32 filters instead of "
         "128 and 50 epochs instead of 100, the budget is 150 of about 1150 candidates instead of 545 of 1225, and "
         "there are two seeds.",
         {
@@ -119,8 +119,8 @@ PARTS: Mapping[str, Part] = {
     "inverse": Part(
         "Spectrum to image",
         "`paper-spec2im` predicts the patch from the spectrum, so it has no spectral loss; its points are "
-        "judged by kernel ridge regressions. Several structures can give one loop, and so its path is another "
-        "one.",
+        "judged by kernel ridge regressions. Several structures can give the same loop, so it takes another path "
+        "than `paper-latent`.",
         {CURIOUS: "paper-latent", INVERSE: "paper-spec2im", **FLOORS},
         {PAPER: 3},
         "random",
@@ -128,8 +128,8 @@ PARTS: Mapping[str, Part] = {
     ),
     "samplers": Part(
         "Points that need no agent (supporting information, section 3)",
-        "Which points does one choose without learning anything meanwhile? No network plays a part here: "
-        "kernel ridge regressions predict the spectra from the points alone.",
+        "Which points are best if nothing is learned during the run? No network is involved here: kernel ridge "
+        "regressions predict the spectra from the chosen points.",
         {
             "random": "random",
             "grid": "grid",
@@ -146,7 +146,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "patch-size": Part(
         "The size of the patch (figure S1)",
-        "How large a patch does one need to predict the spectrum? 60 random points, half of them initial. "
+        "How large a patch is needed to predict the spectrum? 60 random points, half of them initial. "
         "Larger patches leave fewer candidates, so compare NMSE, not losses.",
         {RANDOM: RANDOM_POINTS, **FLOORS},
         {PAPER: 3},

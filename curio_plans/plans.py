@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import FailedStatus, Msg, MsgGenerator, plan
+from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
 from agents.protocols import Agent, Config
 from curio_plans.documents.events import Documents, Stored
-from curio_plans.documents.prior_runs import describe
+from curio_plans.documents.prior_runs import describe_prior_runs
 from curio_plans.documents.streams import IMAGE, POINT
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.request import RunRequest
@@ -19,6 +19,7 @@ from curio_plans.run.escalation import Escalate
 from curio_plans.run.hooks import Hooks, Measure, hooks
 from curio_plans.run.metadata import run_metadata
 from curio_plans.run.microscope import Microscope
+from curio_plans.run.plan import plan
 from curio_plans.run.preparation import prepare
 from curio_plans.run.resume import ResumedRun, ResumeError, is_fresh
 from curio_plans.run.resume import rebuild as rebuild_instrument
@@ -211,7 +212,7 @@ def curiosity(
         When that is the case; see :class:`curio_plans.rules.EscalationRule`. Only together with `escalate`.
     learn_from : sequence of str, optional
         Uids of prior runs of this plan, from which the agent learns before it decides. Their channels, window, and
-        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.documents.look_back`.
+        quantity and axis of their spectra must be those of this run; see :func:`curio_plans.documents.read_prior_runs`.
     stored : callable, optional
         Gives the documents of those runs; see :data:`curio_plans.documents.Stored`.
     md : dict, optional
@@ -320,7 +321,7 @@ def _explore(
         pool=prepared.pool,
         hints=_map_hints(afm),
         **({} if resumed is None else {"resumes": resumed.uid, "rebuilt": again}),
-        **({"learned_from": describe(history.past)} if history.past else {}),
+        **({"learned_from": describe_prior_runs(history.past)} if history.past else {}),
     )
 
     def inner() -> MsgGenerator[None]:
@@ -332,7 +333,8 @@ def _explore(
         return "" if history.ending is None else history.ending.reason
 
     staged = bpp.stage_wrapper(_run(afm, inner, metadata, reason), [exploration.thinker])
-    return (yield from bpp.subs_wrapper(staged, history))
+    uid: str = yield from bpp.subs_wrapper(staged, history)
+    return uid
 
 
 def _run(
@@ -351,9 +353,12 @@ def _run(
             return message
         return message._replace(kwargs={**message.kwargs, "reason": reason()})
 
+    def lift() -> MsgGenerator[None]:
+        yield from stubs.withdraw(afm)
+
     @bpp.stage_decorator([afm])
     @bpp.run_decorator(md=metadata)
-    @bpp.finalize_decorator(lambda: stubs.withdraw(afm))
+    @bpp.finalize_decorator(lift)
     def run() -> MsgGenerator[None]:
         try:
             yield from inner()
@@ -361,7 +366,8 @@ def _run(
             # What the device said belongs into the stop document, not that some status failed.
             raise failure.__cause__ or failure from None
 
-    return (yield from bpp.msg_mutator(run(), explain))
+    uid: str = yield from bpp.msg_mutator(run(), explain)
+    return uid
 
 
 def _spectra(

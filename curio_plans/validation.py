@@ -172,20 +172,21 @@ def _flag(value: Any) -> bool:
     return value
 
 
-_to_number, _to_whole = BeforeValidator(_number), BeforeValidator(_whole)
+as_number, as_whole = BeforeValidator(_number), BeforeValidator(_whole)
+"""For numbers with limits of their own; they come last, ``Annotated[int, Field(le=3), as_whole]``, for the schema."""
 
-Number = Annotated[float, _to_number]
+Number = Annotated[float, as_number]
 """A finite number; NumPy scalars count, bools and text do not."""
 
-Positive = Annotated[float, Field(gt=0), _to_number]
-NonNegative = Annotated[float, Field(ge=0), _to_number]
-Fraction = Annotated[float, Field(ge=0, le=1), _to_number]
+Positive = Annotated[float, Field(gt=0), as_number]
+NonNegative = Annotated[float, Field(ge=0), as_number]
+Fraction = Annotated[float, Field(ge=0, le=1), as_number]
 
-Whole = Annotated[int, _to_whole]
+Whole = Annotated[int, as_whole]
 """A whole number; 9.0 and NumPy integers count, bools and text do not."""
 
-PositiveWhole = Annotated[int, Field(ge=1), _to_whole]
-NonNegativeWhole = Annotated[int, Field(ge=0), _to_whole]
+PositiveWhole = Annotated[int, Field(ge=1), as_whole]
+NonNegativeWhole = Annotated[int, Field(ge=0), as_whole]
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 """True or false; NumPy's count, numbers and text do not."""

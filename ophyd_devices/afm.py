@@ -26,18 +26,18 @@ logger = logging.getLogger(__name__)
 
 
 class AFM(Device):
-    """An atomic force microscope, whatever drives it.
+    """An atomic force microscope with any controller.
 
     Parameters
     ----------
     backend : AfmBackend
-        The controller: the twin, a recorded sample, or a vendor's interface.
+        The controller: the twin, a recorded sample, EPICS, or a vendor's interface.
     name : str
         Prefix of every data key.
     envelope : Envelope, optional
-        What the instrument may be asked to do; by default all that it can.
+        The limits; by default only those of the instrument.
     doses : DoseLog, optional
-        What tip and sample have borne before; with a file it outlives the session.
+        The spectra that tip and sample have taken before. With a file the counts outlive the session.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class AFM(Device):
 
     @property
     def baseline(self) -> list[Any]:
-        """What to record before and after a run: where scanner and tip are, and every configuration signal."""
+        """The devices to record before and after a run: scanner, tip, and every configuration signal."""
         signals = [walk.item for walk in self.walk_signals() if walk.item.kind == Kind.config]
         return [
             self.scanner,
@@ -94,7 +94,7 @@ class AFM(Device):
         ]
 
     def stage(self) -> list[Any]:
-        """Stage; an unstaging that failed, because the controller was lost, is finished first."""
+        """Stage. If an earlier unstaging failed because the controller was lost, finish that first."""
         if self._staged is Staged.partially:
             self.unstage()
         return super().stage()  # type: ignore[no-any-return]
@@ -104,7 +104,7 @@ class AFM(Device):
         return self.backend.describe()
 
     def replace_sample(self) -> None:
-        """Say that a new sample, or a new region of it, is under the tip: no place has borne a spectrum yet."""
+        """Say that a new sample, or a new region of it, is under the tip; no spectrum was taken there yet."""
         self.backend.doses.replace_sample()
 
     def replaying(self, tip_loops: int | None = None) -> AbstractContextManager[None]:
@@ -123,14 +123,14 @@ class AFM(Device):
         return self.backend.replaying(tip_loops)
 
     def close(self) -> None:
-        """Withdraw the tip and release the controller. It also happens at the end of the process."""
+        """Withdraw the tip and release the controller. This also happens at the end of the process."""
         if self._leave.detach() is not None:
             self.link.close()
 
 
 def _leave(link: Link) -> None:
-    """Close the link at the end of the process, where nobody is left to catch what a dead controller raises."""
+    """Close the link at the end of the process, where nobody can catch what a dead controller raises."""
     try:
         link.close()
     except Exception as error:  # noqa: BLE001
-        logger.warning("the controller could not be released: %s; look where the tip is", error)
+        logger.warning("the controller could not be released: %s; check where the tip is", error)

@@ -1,7 +1,7 @@
-"""What any AFM controller must answer so that the devices of this package can drive it.
+"""The interface that an AFM controller must implement so that the devices of this package can drive it.
 
-The devices are written once against :class:`AfmBackend`; the simulated twin, a recorded sample, EPICS or a vendor's
-Python interface implement it. Calls block until they are done and are made from one thread, one at a time; only
+The devices are written once, against :class:`AfmBackend`. The simulated twin, a recorded sample, EPICS and vendors'
+Python interfaces implement it. Calls block until they are done and come from one thread, one at a time. Only
 :meth:`AfmBackend.stop` may come from another thread at any moment.
 """
 
@@ -16,11 +16,11 @@ Area = tuple[float, float, float, float]
 """(x_min, x_max, y_min, y_max) in nm, to the outer edges of the pixels."""
 
 Progress = Callable[[int, int], None]
-"""Called with (lines done, lines in all) while a frame is taken."""
+"""Called with (lines done, total lines) while a frame is taken."""
 
 
 class BackendError(RuntimeError):
-    """The controller could not do what it was asked; the message says what it was and what to check."""
+    """The controller could not do what it was asked to; the message says what that was and what to check."""
 
 
 class Interrupted(BackendError):
@@ -37,20 +37,20 @@ class Channel:
 
 @dataclass(frozen=True, eq=False)
 class Spectroscopy:
-    """What a spectrum of this instrument is.
+    """The kind of spectra that an instrument measures.
 
     Attributes
     ----------
     quantity, unit : str
-        What is measured at each step, e.g. ``"off-field piezoresponse"`` in ``"a.u."``.
+        The quantity measured at each step, e.g. ``"off-field piezoresponse"`` in ``"a.u."``.
     axis_name, axis_unit : str
         The spectral axis, e.g. ``"bias"`` in ``"V"``.
     axis : (K,) float64 or None
-        The axis where it cannot be chosen (a recorded sample); None where the bias waveform is the axis.
+        The axis if it is fixed (a recorded sample); None if the bias waveform is the axis.
     on_field : bool
-        Whether a loop measured with the bias applied comes with each spectrum.
+        Whether each spectrum comes with a loop measured while the bias is applied.
     full_scale : (low, high) or None
-        The range of the detector in `unit`; a value at one of its ends is saturated. None where it is not known.
+        The range of the detector in `unit`; a value at either end is saturated. None if it is not known.
     """
 
     quantity: str
@@ -64,18 +64,18 @@ class Spectroscopy:
 
 @dataclass(frozen=True)
 class Info:
-    """What is fixed about an instrument: its channels, its spectroscopy, its limits.
+    """The fixed properties of an instrument: channels, spectroscopy, limits.
 
     Attributes
     ----------
     channels : tuple of Channel
         The channels of every frame, in order.
     spectroscopy : Spectroscopy
-        What a spectrum is.
+        The kind of spectra.
     scan_range : Area
         Where the scanner can go, in nm.
     pixels : (ny, nx)
-        A sensible frame size; the only one where `fixed_frame` is true.
+        A suggested frame size; the only one if `fixed_frame` is true.
     fixed_frame : bool
         Only the whole scan range at `pixels` can be imaged (a recorded sample).
     setpoint_range : (low, high)
@@ -83,7 +83,7 @@ class Info:
     amplitude_max : float
         Largest bias amplitude in V.
     simulated : bool
-        True where no real tip can be harmed.
+        Whether the instrument is simulated, so that no real tip can be harmed.
     """
 
     channels: tuple[Channel, ...]
@@ -98,16 +98,16 @@ class Info:
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """The outcome of one spectroscopy.
+    """The result of one spectroscopy.
 
     Attributes
     ----------
     spectrum : (K,) float64
         The quantity of :class:`Spectroscopy`; for a ferroelectric the off-field loop.
     on_field : (K,) float64 or None
-        The loop measured with the bias applied, where the instrument has it.
+        The loop measured while the bias is applied, if the instrument has it.
     resonance : float
-        The fraction of steps, 0…1, at which the contact resonance was found; 1 where the instrument does not look.
+        The fraction of steps, 0…1, at which the contact resonance was found; 1 if the instrument does not look for it.
     """
 
     spectrum: NDArray[np.float64]
@@ -121,19 +121,19 @@ class AfmBackend(Protocol):
 
     @property
     def info(self) -> Info:
-        """What is fixed about this instrument."""
+        """The fixed properties of this instrument."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """Return JSON-able facts about sample and instrument for the start document."""
+        """Return JSON-able facts about sample and instrument, for the start document."""
         ...
 
     def time(self) -> float:
-        """Return the instrument's time in s; simulated where the instrument is."""
+        """Return the instrument's time in s; a simulated instrument has its own."""
         ...
 
     def position(self) -> tuple[float, float]:
-        """Return x and y."""
+        """Return x and y as measured by the scanner."""
         ...
 
     def move(self, x: float, y: float, velocity: float, settle: float) -> None:
@@ -141,11 +141,11 @@ class AfmBackend(Protocol):
         ...
 
     def engage(self, setpoint: float) -> None:
-        """Bring the tip into contact with `setpoint` nN; when in contact, change the setpoint."""
+        """Bring the tip into contact with `setpoint` nN; if it is in contact, change the setpoint."""
         ...
 
     def withdraw(self) -> None:
-        """Lift the tip off the surface; harmless when it is."""
+        """Lift the tip off the surface; do nothing if it is lifted."""
         ...
 
     def in_contact(self) -> bool:
@@ -153,14 +153,14 @@ class AfmBackend(Protocol):
         ...
 
     def force(self) -> float:
-        """Return the force that is measured on the tip; 0 off the surface."""
+        """Return the force measured on the tip; 0 off the surface."""
         ...
 
     def keep_alive(self, seconds: float) -> None:
-        """Promise another call within `seconds`; 0 takes the promise back.
+        """Promise another call within `seconds`; 0 ends the promise.
 
-        When it is broken, because the process that drives the instrument died, the controller withdraws by itself. A
-        controller that lives in that process has nothing to do here.
+        If the promise is broken, because the process that drives the instrument died, the controller withdraws by
+        itself. A controller that lives in that process has nothing to do here.
         """
         ...
 
@@ -169,20 +169,20 @@ class AfmBackend(Protocol):
         ...
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Apply `bias` (K,) with `dwell` s a step at the present position and return what was measured."""
+        """Apply `bias` (K,) with `dwell` s per step at the present position and return the measured loop."""
         ...
 
     def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the true spectra (N, K) at `positions` (N, 2), where they are known; None on a real instrument.
+        """Return the true spectra (N, K) at `positions` (N, 2) if they are known; None on a real instrument.
 
-        Only evaluation uses it; an agent never sees it.
+        Only evaluation uses them; an agent never sees them.
         """
         ...
 
     def stop(self) -> None:
-        """End the running action at once, from any thread; it raises :class:`Interrupted`."""
+        """End the running action at once, from any thread. That action raises :class:`Interrupted`."""
         ...
 
     def close(self) -> None:
-        """Withdraw and release the controller."""
+        """Withdraw the tip and release the controller."""
         ...

@@ -1,8 +1,8 @@
-"""Examine a backend step by step: whether it keeps the promises of :class:`~ophyd_devices.backend.AfmBackend`.
+"""Examine step by step whether a backend does what :class:`~ophyd_devices.backend.AfmBackend` demands.
 
-Without contact the tip stays off the surface: nothing is engaged, moves are a hundredth of the scan range, and no bias
-other than 0 V is asked for. With contact it touches the surface with the smallest setpoint, takes one small frame and
-one spectrum of a hundredth of the largest amplitude.
+Without contact the tip stays off the surface: it is not engaged, moves are a hundredth of the scan range, and the bias
+is 0 V. With contact the tip touches the surface with the smallest setpoint, takes one small frame, and takes one
+spectrum with a hundredth of the largest amplitude.
 """
 
 import json
@@ -11,35 +11,42 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 
 from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Interrupted
 
-Verdict = Literal["works", "fails", "skipped"]
 MOVE_S = 0.25
-"""A small move takes this long."""
+"""Duration of a small move, s."""
 STOP_S = 2.0
-"""A stop must end an action within this time."""
+"""A stop must end an action within this time, s."""
 TOLERANCE = 0.1
-"""A scanner may miss by this fraction of a small move."""
+"""A scanner may miss its target by this fraction of a small move."""
+
+
+class Verdict(StrEnum):
+    """How a step ended."""
+
+    WORKS = "works"
+    FAILS = "fails"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one step found.
+    """The result of one step.
 
     Attributes
     ----------
     step : str
         What was examined.
-    verdict : {"works", "fails", "skipped"}
-        How it ended.
+    verdict : Verdict
+        How it ended: ``"works"``, ``"fails"`` or ``"skipped"``.
     detail : str
-        What was seen, or why it was skipped.
+        What was seen, or why the step was skipped.
     advice : str
-        What to check where it fails; else empty.
+        What to check if it fails; else empty.
     """
 
     step: str
@@ -49,11 +56,11 @@ class Finding:
 
 
 class _WrongError(Exception):
-    """The backend does not do what it promises."""
+    """The backend does not do what it should."""
 
 
 class _Skip(Exception):
-    """The step cannot show anything here."""
+    """The step can show nothing on this backend."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,12 @@ class _Step:
 
 
 def examine(backend: AfmBackend, *, contact: bool = False) -> Iterator[Finding]:
-    """Examine `backend` and yield what each step found; the tip ends withdrawn.
+    """Examine `backend` and yield the result of each step. The tip ends withdrawn.
 
     Parameters
     ----------
     backend : AfmBackend
-        Nothing else may use it meanwhile.
+        Nothing else may use it at the same time.
     contact : bool
         Also engage, image and measure.
     """
@@ -77,7 +84,7 @@ def examine(backend: AfmBackend, *, contact: bool = False) -> Iterator[Finding]:
         for step in (*WITHOUT_CONTACT, *(WITH_CONTACT if contact else ())):
             finding = _examine(step, backend)
             yield finding
-            if finding.verdict == "fails" and step in _VITAL:
+            if finding.verdict is Verdict.FAILS and step in _VITAL:
                 return
     finally:
         backend.withdraw()
@@ -85,12 +92,12 @@ def examine(backend: AfmBackend, *, contact: bool = False) -> Iterator[Finding]:
 
 def _examine(step: _Step, backend: AfmBackend) -> Finding:
     try:
-        return Finding(step.name, "works", step.examine(backend))
+        return Finding(step.name, Verdict.WORKS, step.examine(backend))
     except _Skip as reason:
-        return Finding(step.name, "skipped", str(reason))
-    except Exception as error:  # noqa: BLE001  whatever a backend raises is what the doctor tells
+        return Finding(step.name, Verdict.SKIPPED, str(reason))
+    except Exception as error:  # noqa: BLE001  the doctor reports whatever a backend raises
         told = str(error) if isinstance(error, _WrongError | BackendError) else f"{type(error).__name__}: {error}"
-        return Finding(step.name, "fails", told, step.advice)
+        return Finding(step.name, Verdict.FAILS, told, step.advice)
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -192,7 +199,7 @@ def _refusals(backend: AfmBackend) -> str:
 
 
 def _stop(backend: AfmBackend) -> str:
-    backend.stop()  # with nothing running it is harmless: the next move is not hit
+    backend.stop()  # nothing runs: this must not hit the next move
     start, step = backend.position(), _small(backend.info)
     target = _aside(backend.info, start, 0)
     backend.move(*start, step / MOVE_S, 0.0)
@@ -309,7 +316,7 @@ def _small(info: Info) -> float:
 
 
 def _aside(info: Info, start: tuple[float, float], axis: int) -> tuple[float, float]:
-    """Return the place a small move away along `axis`, towards the centre."""
+    """Return the position a small move away along `axis`, towards the centre."""
     low, high = info.scan_range[2 * axis : 2 * axis + 2]
     target = list(start)
     target[axis] += math.copysign(_small(info), (low + high) / 2 - start[axis])
@@ -343,7 +350,7 @@ _PROTOCOL = _Step("protocol", "add the missing members; backend.py says what eac
 _INFO = _Step("info", "correct what info returns; units are nm, nN, V", _info)
 _WITHDRAW = _Step("withdraw", "look at the tip, and lift it by hand before you go on", _withdraw)
 _VITAL = (_PROTOCOL, _INFO, _WITHDRAW)
-"""Where one of these fails, going on could harm the tip."""
+"""If one of these fails, the examination ends: going on could harm the tip."""
 
 WITHOUT_CONTACT = (
     _PROTOCOL,

@@ -15,11 +15,11 @@ __all__ = ["DoseLog", "DoseLogError"]
 
 
 class DoseLog:
-    """Counts spectra, by place and by tip. A spectrum counts from the moment it is sent, whatever becomes of it.
+    """Counts spectra by place and by tip. A spectrum counts from the moment it is sent, even if it fails.
 
-    With a file, the session that measures first owns the log until it closes the microscope or ends. Other sessions may
-    read it; their spectra are refused. Before each spectrum the owner makes sure that the file is as it left it, adds a
-    line and waits until that line is on the disk.
+    With a file, the first session that measures owns the log until it closes the microscope or ends. Other sessions may
+    read it; their spectra are refused. Before each spectrum the owner makes sure that nobody changed the file, adds a
+    line, and waits until that line is on the disk.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class DoseLog:
                 self._count(self._file.take())
 
     def refresh(self) -> None:
-        """Count what other sessions have added; raises what :meth:`claim` would raise. A plan does this beforehand."""
+        """Count what other sessions have added; raise what :meth:`claim` would raise. Plans call this beforehand."""
         with self._mutex:
             if self._file is not None:
                 self._count(self._file.look())

@@ -1,4 +1,4 @@
-"""The file of a dose log: JSON lines that one session at a time may add to, and that nobody may change otherwise."""
+"""The file of a dose log: JSON lines. One session at a time may add lines; any other change is noticed."""
 
 import json
 import os
@@ -75,8 +75,8 @@ class DoseFile:
         Raises
         ------
         DoseLogError
-            If a line is none of a dose log, or the file was deleted or changed. A last line that was torn by a crash
-            is left out: what it was to announce was never done.
+            If a line is no entry of a dose log, or the file was deleted or changed. A last line that was torn by a
+            crash is dropped: what it announces was never done.
         """
         content = self._content()
         if not content.startswith(self._known):
@@ -86,7 +86,7 @@ class DoseFile:
         return [line for line in lines if not isinstance(line, _Session)]
 
     def take(self) -> list[Entry]:
-        """Become the owner, or make sure that the file is as the owner left it; return what others have added.
+        """Become the owner and return what others have added; as the owner, make sure that nobody changed the file.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class DoseFile:
             raise DoseLogError(f"{self.path} cannot be read ({error}); correct the path or the rights") from error
 
     def _check_untouched(self) -> None:
-        """Raise DoseLogError if the file is not what this session, its owner, has left."""
+        """Raise DoseLogError if the file is not as this session, its owner, has left it."""
         content = self._content()
         if len(content) > len(self._known) and content.startswith(self._known):
             raise DoseLogError(
@@ -242,7 +242,7 @@ class DoseFile:
 
 
 def _torn(content: bytes) -> bytes:
-    """Return the end of `content` if it is the beginning of a line that a crash tore off, else nothing."""
+    """Return the last line of `content` if a crash has torn it, else nothing."""
     tail = content[content.rfind(b"\n") + 1 :]
     written = tail.rstrip(b"\0")  # after a power failure, blocks that were not written read as zeros
     try:

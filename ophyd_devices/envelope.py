@@ -1,4 +1,4 @@
-"""What an instrument may be asked to do: a frozen value, written as JSON if you like, that every backend is held to."""
+"""The safety envelope: the limits that every command is checked against. A frozen value that JSON can hold."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ class _Value(BaseModel):
 
 
 class Circle(_Value):
-    """A round zone: a defect, an electrode's end. All in nm."""
+    """A round zone, e.g. a defect or the end of an electrode. All lengths in nm."""
 
     kind: Literal["circle"] = "circle"
     x: float
@@ -22,12 +22,12 @@ class Circle(_Value):
     radius: PositiveFloat
 
     def distance(self, points: NDArray[np.float64]) -> float:
-        """Return how far the convex hull of `points` (N, 2) is from the zone, in nm; 0 where they touch."""
+        """Return the distance between the convex hull of `points` (N, 2) and the zone in nm; 0 if they touch."""
         return max(0.0, hull_distance(points, [(self.x, self.y)]) - self.radius)
 
 
 class Rectangle(_Value):
-    """A rectangular zone, in nm."""
+    """A rectangular zone. All lengths in nm."""
 
     kind: Literal["rectangle"] = "rectangle"
     x_min: float
@@ -41,7 +41,7 @@ class Rectangle(_Value):
         return self
 
     def distance(self, points: NDArray[np.float64]) -> float:
-        """Return how far the convex hull of `points` (N, 2) is from the zone, in nm; 0 where they touch."""
+        """Return the distance between the convex hull of `points` (N, 2) and the zone in nm; 0 if they touch."""
         return hull_distance(points, corners((self.x_min, self.x_max, self.y_min, self.y_max)))
 
 
@@ -49,14 +49,14 @@ Zone = Annotated[Circle | Rectangle, Field(discriminator="kind")]
 
 
 class Dose(_Value):
-    """At most `loops` spectra within `radius` nm of any place where one is measured, itself included."""
+    """At most `loops` spectra within `radius` nm of any place where one is taken, that one included."""
 
     loops: PositiveInt
     radius: PositiveFloat
 
 
 class Envelope(_Value):
-    """The limits of an instrument. What is left out is not limited beyond what the instrument limits itself.
+    """The limits of an instrument. What is left out is limited by the instrument alone.
 
     Parameters
     ----------
@@ -69,15 +69,16 @@ class Envelope(_Value):
     slew_max : float, optional
         Largest step of the bias over the dwell time, in V/s. The waveform starts from and ends at 0 V.
     dose_per_spot, dose_per_area : Dose, optional
-        How many spectra a place bears; twice, because a spot wears by depth and an area by sum.
+        How many spectra may be taken around a place. There are two: a small radius limits the damage of a spot, a large
+        one the total dose of an area.
     loops_per_tip : int, optional
-        How many spectra a tip bears.
+        How many spectra a tip may take.
     forbidden : tuple of Circle or Rectangle
-        Zones that the tip keeps away from.
+        Zones that the tip must keep away from.
     clearance : float
-        How far, in nm.
+        The smallest distance to a zone, in nm.
     contact_move_max : float, optional
-        The longest way in nm that the tip is dragged over the surface; for a longer one it is lifted.
+        The longest distance in nm that the tip may be dragged over the surface. For a longer move it is lifted.
 
     Examples
     --------
@@ -105,30 +106,30 @@ class Envelope(_Value):
         return self
 
     def check_within(self, info: Info) -> None:
-        """Raise ValueError if the envelope allows what the instrument cannot do: somebody mistook a number."""
+        """Raise ValueError if the envelope allows what the instrument cannot do: a number must be wrong."""
         if self.scan_range is not None:
             low_x, high_x, low_y, high_y = info.scan_range
             x_min, x_max, y_min, y_max = self.scan_range
             if x_min < low_x or x_max > high_x or y_min < low_y or y_max > high_y:
                 raise ValueError(
                     f"the envelope's scan range {self.scan_range} nm reaches outside that of the instrument, "
-                    f"{info.scan_range} nm; make it smaller or leave it out"
+                    f"{info.scan_range} nm; make it smaller, or leave it out"
                 )
         if self.setpoint_range is not None:
             low, high = self.setpoint_range
             if low < info.setpoint_range[0] or high > info.setpoint_range[1]:
                 raise ValueError(
                     f"the envelope's setpoint range {self.setpoint_range} nN reaches outside that of the instrument, "
-                    f"{info.setpoint_range} nN; make it smaller or leave it out"
+                    f"{info.setpoint_range} nN; make it smaller, or leave it out"
                 )
         if self.amplitude_max is not None and self.amplitude_max > info.amplitude_max:
             raise ValueError(
                 f"the envelope's amplitude {self.amplitude_max:g} V is above that of the instrument, "
-                f"{info.amplitude_max:g} V; make it smaller or leave it out"
+                f"{info.amplitude_max:g} V; make it smaller, or leave it out"
             )
 
     def blocking(self, points: NDArray[np.float64]) -> tuple[Circle | Rectangle, float] | None:
-        """Return a zone that the convex hull of `points` (N, 2) comes too near to, and its distance in nm; or None."""
+        """Return a zone that the convex hull of `points` (N, 2) comes too close to, and the distance in nm; or None."""
         for zone in self.forbidden:
             distance = zone.distance(points)
             if distance < self.clearance:
@@ -143,15 +144,15 @@ def corners(area: Area) -> NDArray[np.float64]:
 
 
 def hull_distance(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the distance between the convex hulls of two sets of points; 0 where they meet.
+    """Return the distance between the convex hulls of two sets of points; 0 if they meet.
 
     It is the distance of the origin from the hull of all differences a − b (their Minkowski difference). The edges of
-    that hull are among the segments between its points; where the origin is inside, it sees points in all directions.
+    that hull are among the segments between its points. If the origin is inside, it sees points in all directions.
 
     Parameters
     ----------
     a, b : (N, 2), (M, 2)
-        One point, the two ends of a way, the corners of an area. Few: time and memory go with (N·M)².
+        A point, the two ends of a path, or the corners of an area. Time and memory grow with (N·M)².
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     points = (a[:, None] - b).reshape(-1, 2)

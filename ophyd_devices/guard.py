@@ -1,4 +1,4 @@
-"""The last word before the instrument: every command is held against the envelope here, whoever gives it."""
+"""The last check before the instrument: every command is compared with the envelope here, whoever gives it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ class EnvelopeError(LimitError):
 
 
 class Guard:
-    """An :class:`~ophyd_devices.backend.AfmBackend` that refuses what is outside the envelope and passes on the rest.
+    """An :class:`~ophyd_devices.backend.AfmBackend` that refuses commands outside the envelope and passes on the rest.
 
-    The devices ask its ``check_…`` methods beforehand, so that a plan fails before anything moves; what depends on
-    where the tip is and whether it touches is judged when the command is about to be sent. It adds nothing, changes
-    nothing and has no way around it.
+    The devices call its ``check_…`` methods beforehand, so that a plan fails before anything moves. What depends on
+    where the tip is and whether it is in contact is checked when the command is about to be sent. The guard never
+    changes a command, and there is no way around it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Guard:
     envelope : Envelope
         The limits.
     doses : DoseLog
-        What tip and sample have borne so far.
+        The spectra that tip and sample have taken so far.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class Guard:
             setpoint_range=envelope.setpoint_range or backend.info.setpoint_range,
             amplitude_max=envelope.amplitude_max or backend.info.amplitude_max,
         )
-        """What the controller says of itself, with the limits of the envelope."""
+        """The controller's own info, with the limits of the envelope."""
 
     def check_place(self, x: float, y: float) -> None:
         """Raise EnvelopeError if the tip may not be at (x, y)."""
@@ -77,10 +77,10 @@ class Guard:
         self._check_clear(corners(area), f"the frame {area} nm", "choose another area")
 
     def check_waveform(self, bias: NDArray[np.float64], dwell: float) -> None:
-        """Raise EnvelopeError if `bias` (K,) may not be applied with `dwell` s a step."""
+        """Raise EnvelopeError if `bias` (K,) may not be applied with `dwell` s per step."""
         _check_positive("dwell time", dwell, "s")
         if self.info.spectroscopy.axis is not None:
-            return  # the axis is no voltage that anybody chooses
+            return  # the axis is fixed, and no voltage
         largest = float(np.abs(bias).max(initial=0.0))
         if not largest <= self.info.amplitude_max:  # NaN is not
             raise EnvelopeError(
@@ -94,25 +94,25 @@ class Guard:
             )
 
     def check_contact_move(self, x: float, y: float) -> None:
-        """Raise EnvelopeError if the tip may not be dragged over the surface from where it is to (x, y)."""
+        """Raise EnvelopeError if the tip may not be dragged over the surface from its position to (x, y)."""
         self.check_place(x, y)
-        way = np.array([self._backend.position(), (x, y)])
-        length, longest = float(np.hypot(*(way[1] - way[0]))), self.envelope.contact_move_max
+        path = np.array([self._backend.position(), (x, y)])
+        length, longest = float(np.hypot(*(path[1] - path[0]))), self.envelope.contact_move_max
         if longest is not None and length > longest:
             raise EnvelopeError(f"{length:g} nm is more than {longest:g} nm in contact; withdraw first")
-        self._check_inside(way[0])
-        self._check_clear(way, f"the way to ({x:g}, {y:g}) nm", "withdraw first")
+        self._check_inside(path[0])
+        self._check_clear(path, f"the path to ({x:g}, {y:g}) nm", "withdraw first")
 
     def check_doses(self, places: Iterable[Sequence[float]]) -> None:
         """Raise EnvelopeError if tip or sample may not take spectra at `places`, one after the other.
 
-        Raises ValueError for what is no place (x, y), DoseLogError if the dose log cannot be used.
+        Raise ValueError if one of them is no position (x, y), DoseLogError if the dose log cannot be used.
         """
         self.doses.refresh()
         planned = self.doses.copy()
         for number, place in enumerate(map(as_place, places), start=1):
             self.check_place(*place)
-            self._check_dose(place, planned, f"point {number}: ")
+            self._check_dose(place, planned, f"before point {number}: ")
             planned.add(place)
 
     @contextmanager
@@ -158,7 +158,7 @@ class Guard:
         self._backend.move(x, y, velocity, settle)
 
     def engage(self, setpoint: float) -> None:
-        """Engage where the tip may be."""
+        """Engage, where the tip may be."""
         self.check_setpoint(setpoint)
         self.check_place(*self._backend.position())
         self._backend.engage(setpoint)
@@ -176,11 +176,11 @@ class Guard:
         return self._backend.force()
 
     def keep_alive(self, seconds: float) -> None:
-        """Promise another call within `seconds`."""
+        """Promise another call within `seconds`; 0 ends the promise."""
         self._backend.keep_alive(seconds)
 
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
-        """Image, engaged, where the area and the way into it are allowed."""
+        """Take a frame if the tip is engaged and both the area and the path into it are allowed."""
         self.check_area(area)
         for name, number in zip(("ny", "nx"), pixels, strict=True):
             _check_positive(name, number, "px")
@@ -194,11 +194,11 @@ class Guard:
                 f"the tip is {away:g} nm from the frame, more than {self.envelope.contact_move_max:g} nm in contact; "
                 "withdraw, move into the area and engage there"
             )
-        self._check_clear(np.vstack([corners(area), place]), "the way into the frame", "move into the area first")
+        self._check_clear(np.vstack([corners(area), place]), "the path into the frame", "move into the area first")
         return self._backend.frame(area, pixels, line_rate, progress)
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Measure, engaged, where the dose allows it; the spectrum is counted whatever becomes of it."""
+        """Measure if the tip is engaged and the dose allows it. The spectrum counts even if it fails."""
         bias = np.asarray(bias, dtype=np.float64)
         self.check_waveform(bias, dwell)
         self._check_engaged("a spectrum")
@@ -211,7 +211,7 @@ class Guard:
         return self._backend.spectrum(bias, dwell)
 
     def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return what is known to be true; nothing moves."""
+        """Return the true spectra where they are known; nothing moves."""
         return self._backend.reference(positions, bias)
 
     def stop(self) -> None:
@@ -229,14 +229,14 @@ class Guard:
         envelope, loops = self.envelope, doses.tip_loops
         if envelope.loops_per_tip is not None and loops >= envelope.loops_per_tip:
             raise EnvelopeError(
-                f"{where}the tip has then taken {loops} spectra, the limit is {envelope.loops_per_tip}; mount "
-                "a new one and call tip.replace()"
+                f"{where}the tip has taken {loops} spectra, the limit is {envelope.loops_per_tip}; mount a new tip and "
+                "call tip.replace()"
             )
         for dose in (envelope.dose_per_spot, envelope.dose_per_area):
             if dose is not None and (found := doses.within(dose.radius, place)) >= dose.loops:
                 raise EnvelopeError(
-                    f"{where}there are then {found} spectra within {dose.radius:g} nm of "
-                    f"({place[0]:g}, {place[1]:g}) nm, the limit is {dose.loops}; choose another place"
+                    f"{where}{found} spectra were taken within {dose.radius:g} nm of ({place[0]:g}, {place[1]:g}) nm, "
+                    f"the limit is {dose.loops}; choose another place"
                 )
 
     def _check_engaged(self, what: str) -> None:
@@ -261,7 +261,7 @@ class Guard:
 
 
 def _slew(bias: NDArray[np.float64], dwell: float) -> float:
-    """Return the largest step of `bias` (K,), from 0 V and back to 0 V, over `dwell`; in V/s."""
+    """Return the largest step of `bias` (K,) over `dwell` in V/s; the waveform starts from and ends at 0 V."""
     return float(np.abs(np.diff(bias, prepend=0.0, append=0.0)).max()) / dwell
 
 

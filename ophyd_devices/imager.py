@@ -22,10 +22,10 @@ class AreaSignal(TypedSignal):
         Raises
         ------
         ValueError
-            If it is not four finite numbers, or a side is not positive, or another area was asked for where the
-            instrument can only image its whole range.
+            If it is not four finite numbers, a side is not positive, or the instrument can only image its whole range
+            and this is another area.
         EnvelopeError
-            If it reaches outside the scan range or too near to a forbidden zone.
+            If it reaches outside the scan range or too close to a forbidden zone.
         """
         super().check_value(value)
         x_min, x_max, y_min, y_max = np.asarray(value, dtype=float)
@@ -41,7 +41,7 @@ class PixelsSignal(TypedSignal):
     """Frame size (ny, nx) in px."""
 
     def check_value(self, value: ArrayLike) -> None:
-        """Raise unless `value` is a frame size this instrument can take; see :class:`TypedSignal`."""
+        """Raise unless this instrument can take frames of this size; see also :class:`TypedSignal`."""
         super().check_value(value)
         info = self.parent.info
         if info.fixed_frame and tuple(np.asarray(value)) != info.pixels:
@@ -49,9 +49,9 @@ class PixelsSignal(TypedSignal):
 
 
 class Imager(Measuring):
-    """Takes frames (C, ny, nx); row 0 lies at y_min, column 0 at x_min.
+    """Takes frames (C, ny, nx). Row 0 is at y_min, column 0 at x_min.
 
-    ``trigger()`` returns a status that reports the lines done, so the RunEngine's progress bar shows the raster.
+    The status of ``trigger()`` reports the lines done, which the RunEngine's progress bar shows.
     """
 
     frame = Cpt(
@@ -67,7 +67,7 @@ class Imager(Measuring):
     pixels = Cpt(PixelsSignal, dtype="<i8", value=[1, 1], fixed=True, units="px", limits=(2, 4096), kind=Kind.config)
     timeout = Cpt(
         TypedSignal, value=3600.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
-        doc="A frame is given up so long after the time its lines take; some modes take longer than that.",
+        doc="A frame is given up this long after the time that its lines take; some modes take longer than that.",
     )  # fmt: skip
     line_rate = Cpt(TypedSignal, value=1.0, units="Hz", limits=(0.01, 100.0), kind=Kind.config)
     channels = Cpt(TypedSignal, dtype="U", value=["z"], writable=False, kind=Kind.config)
@@ -79,12 +79,12 @@ class Imager(Measuring):
         self.channels.publish([channel.name for channel in self.info.channels])
         self.channel_units.publish([channel.unit for channel in self.info.channels])
         self.check_area = self._link.backend.check_area
-        self.area.publish(self.info.scan_range)  # a forbidden zone may lie in it: then an area has to be chosen
+        self.area.publish(self.info.scan_range)  # where a forbidden zone lies in it, an area must be chosen
         self.pixels.on_put = self._blank
         self.pixels.put(self.info.pixels)
 
     def trigger(self) -> WatchableStatus:
-        """Take one frame; the status fails if the tip is not engaged or the frame is not what was asked for.
+        """Take one frame. The status fails if the tip is not engaged or the frame has another shape than asked for.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Imager(Measuring):
         return status
 
     def check(self) -> None:
-        """Raise EnvelopeError if the tip may not scan the area that is set; a plan asks before anything moves."""
+        """Raise EnvelopeError if the tip may not scan the area that is set. Plans call this before anything moves."""
         self.check_area(self._area())
 
     def _area(self) -> Area:

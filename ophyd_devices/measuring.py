@@ -1,4 +1,4 @@
-"""What imager and spectrometer have in common: a measurement that is asked for twice is made once."""
+"""The base of imager and spectrometer: a measurement that is asked for twice is made once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,14 @@ from ophyd_devices.signals import TypedSignal
 
 
 class Measuring(Device):
-    """A device with a ``ticket``: triggered again with the ticket of what it has measured, it does nothing.
+    """A device with a ``ticket``. Triggered again with the ticket of its last measurement, it does nothing.
 
-    After a pause the RunEngine repeats all messages since the last checkpoint, and if the pause came between a point
-    and the checkpoint behind it, a completed point is among them. A plan that puts a new ticket before each measurement
-    repeats the put as well, so that the instrument can tell a repetition from a second measurement. An interrupted
-    measurement is made again, and ``starts`` then says 2; with an empty ticket every trigger measures.
+    After a pause the RunEngine repeats all messages since the last checkpoint. If the pause came between a point and
+    the next checkpoint, a completed point is among them. A plan that puts a new ticket before each measurement repeats
+    that put as well; so the instrument can tell a repetition from a second measurement. An interrupted measurement is
+    made again, and ``starts`` is then 2. With an empty ticket every trigger measures.
 
-    From the moment it is triggered until the measurement is complete, what was measured before is gone and reads NaN.
+    From the trigger until the measurement is complete, the signals read NaN and not the values measured before.
     """
 
     ticket = Cpt(TypedSignal, dtype="U", value="", kind=Kind.omitted)
@@ -28,11 +28,11 @@ class Measuring(Device):
         value=0,
         writable=False,
         kind=Kind.normal,
-        doc="How often it was begun.",
+        doc="How many times the measurement was started.",
     )
     timeout = Cpt(
         TypedSignal, value=300.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
-        doc="A measurement is given up so long after its expected end.",
+        doc="A measurement is given up this long after its expected end.",
     )  # fmt: skip
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
@@ -41,11 +41,11 @@ class Measuring(Device):
         self._measured = self._begun = ""
 
     def _blank(self) -> None:
-        """Let everything that is measured read NaN."""
+        """Set every measured signal to NaN."""
         raise NotImplementedError
 
     def _measure(self, status: DeviceStatus, action: Callable[[], None], expected: float) -> DeviceStatus:
-        """Do `action`, which should take `expected` s."""
+        """Run `action`, which should take `expected` s, unless the ticket says that it was done."""
         ticket = self.ticket.get()
         if ticket and ticket == self._measured:
             status.set_finished()

@@ -1,4 +1,4 @@
-"""The truth of a simulation, for evaluation only: the spectra that were there to be measured."""
+"""The true spectra of a simulation, for evaluation only."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from ophyd_devices.signals import TypedSignal
 
 
 class Reference(Device):
-    """The true spectra at `positions`, where a simulation or a recorded sample knows them.
+    """The true spectra at `positions`, which a simulation or a recorded sample knows.
 
-    A run records them in a stream of its own, so that errors can be computed from its documents. No agent sees them.
+    A run records them in a separate stream, so that errors can be computed from its documents. No agent sees them.
     """
 
     positions = Cpt(TypedSignal, value=np.zeros((0, 2)), units="nm", dims=("candidate", "axis"), kind=Kind.omitted)
@@ -26,7 +26,7 @@ class Reference(Device):
 
     @property
     def available(self) -> bool:
-        """Whether this instrument knows the truth; False on a real one."""
+        """Whether this instrument knows the true spectra; False on a real one."""
         return self._link.backend.info.simulated
 
     def trigger(self) -> DeviceStatus:

@@ -1,7 +1,7 @@
-"""Backends by name, through the entry-point group ``curio.backends``; another package can add one.
+"""Backends by name, from the entry-point group ``curio.backends``. Other packages can add their own.
 
-A dotted path ``package.module:function`` names a backend that no package registered. Options are checked against the
-signature of the function before it is called, so a wrong one is told before anything connects.
+A path ``package.module:function`` names a backend that no package has registered. Options are checked against the
+signature of the function before it is called, so that a wrong option is reported before anything connects.
 """
 
 import inspect
@@ -34,12 +34,12 @@ def make_backend(name: str, **options: Any) -> AfmBackend:
     name : str
         One of :func:`known_backends`, or a dotted path ``package.module:function``.
     **options
-        What the function takes; a text file's lists and paths are converted to what it asks for.
+        The arguments of the function. Lists and paths from a settings file are converted to the annotated types.
 
     Raises
     ------
     UnknownBackendError
-        If there is none of that name; the message names those that are known.
+        If there is no such backend; the message names those that are known.
     ValueError
         If an option is unknown, missing or has the wrong type.
     """
@@ -49,7 +49,7 @@ def make_backend(name: str, **options: Any) -> AfmBackend:
 
 
 def check_backend(name: str, options: Mapping[str, Any]) -> None:
-    """Raise what :func:`make_backend` would raise about name and options; nothing is built, nothing connects."""
+    """Raise what :func:`make_backend` would raise for name and options. Nothing is built, nothing connects."""
     _checked(name, _factory(name), options)
 
 

@@ -1,4 +1,4 @@
-"""Where the tip is: x and y in nm, moved together in a straight line."""
+"""The scanner: moves the tip in x and y, in a straight line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from ophyd_devices.signals import TypedSignal
 
 
 class Axis(Device, PositionerBase):
-    """One axis of the scanner, in nm. Moving it leaves the other where it is."""
+    """One axis of the scanner, in nm. Moving it does not change the other."""
 
     readback = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.hinted)
     setpoint = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.normal)
@@ -40,7 +40,7 @@ class Axis(Device, PositionerBase):
 
     @property
     def position(self) -> float:
-        """The position read back last, in nm."""
+        """The last position that was read back, in nm."""
         return float(self.readback.get())
 
     def check_value(self, value: float) -> None:
@@ -68,10 +68,10 @@ class Axis(Device, PositionerBase):
 
 
 class Scanner(Device):
-    """The scanner: ``set((x, y))`` moves in a straight line, ``x`` and ``y`` are positioners of their own.
+    """The scanner. ``set((x, y))`` moves in a straight line; ``x`` and ``y`` are positioners of their own.
 
-    Positions are checked against the envelope before anything moves. Where the tip is engaged and must not be dragged
-    over the surface all the way, it is withdrawn first and stays so: a plan engages again where it has arrived.
+    Positions are checked against the envelope before anything moves. If the tip is engaged and must not be dragged all
+    the way, it is withdrawn first and stays withdrawn; a plan engages again after the move.
     """
 
     x = Cpt(Axis, "", axis=0, labels={"motors"})
@@ -80,11 +80,11 @@ class Scanner(Device):
     settle = Cpt(TypedSignal, value=0.01, units="s", limits=(0.0, 60.0), kind=Kind.config)
     tolerance = Cpt(
         TypedSignal, value=20.0, units="nm", limits=(0.0, 1e6), kind=Kind.config,
-        doc="A move that ends farther from its target has failed.",
+        doc="A move that ends farther from its target fails.",
     )  # fmt: skip
     timeout = Cpt(
         TypedSignal, value=60.0, units="s", limits=(0.1, 1e6), kind=Kind.config,
-        doc="A move is given up so long after its expected end.",
+        doc="A move is given up this long after its expected end.",
     )  # fmt: skip
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
@@ -99,12 +99,12 @@ class Scanner(Device):
 
     @property
     def position(self) -> tuple[float, float]:
-        """The place (x, y) read back last, in nm."""
+        """The last position (x, y) that was read back, in nm."""
         return self.x.position, self.y.position
 
     @property
     def setpoint(self) -> tuple[float, float]:
-        """The place (x, y) asked for last, in nm."""
+        """The last position (x, y) that was asked for, in nm."""
         return float(self.x.setpoint.get()), float(self.y.setpoint.get())
 
     def check_value(self, value: Sequence[float] | NDArray[np.float64]) -> None:
@@ -126,7 +126,7 @@ class Scanner(Device):
         self._aim((x, y))
         velocity, settle, backend = self.velocity.get(), self.settle.get(), self._link.backend
         tolerance = self.tolerance.get()
-        # From corner to corner: the move starts where the commands before it will have led.
+        # From corner to corner: where the move starts depends on the commands that are waiting before it.
         expected = float(np.hypot(*(np.ptp(limits) for limits in self.scan_range))) / velocity + settle
 
         def move() -> None:
@@ -149,7 +149,7 @@ class Scanner(Device):
         return self._link.submit(DeviceStatus(self), move, timeout=expected + self.timeout.get())
 
     def stop(self, *, success: bool = False) -> None:
-        """End the running action of the instrument, well if `success`; the scanner stays where it is."""
+        """Stop the running command; with `success` its status ends well. The scanner stays where it is."""
         self._link.interrupt(success=success)
 
     def _place(self, value: Any) -> Place:

@@ -13,14 +13,14 @@ from ophyd_devices.signals import TypedSignal
 
 
 def triangle(amplitude: float, steps_per_cycle: int, cycles: int) -> NDArray[np.float64]:
-    """Return the bias of a switching spectroscopy: 0 → +A → 0 → −A → 0, `cycles` times.
+    """Return the bias of switching spectroscopy: 0 → +A → 0 → −A → 0, `cycles` times.
 
     Parameters
     ----------
     amplitude : float
         A in V.
     steps_per_cycle : int
-        A multiple of 4, so that +A and −A are steps of the waveform.
+        A multiple of 4, so that the waveform reaches +A and −A.
     cycles : int
         Number of cycles.
 
@@ -35,7 +35,7 @@ def triangle(amplitude: float, steps_per_cycle: int, cycles: int) -> NDArray[np.
 
 
 class StepsSignal(TypedSignal):
-    """Steps of one cycle of the waveform: a multiple of 4."""
+    """Steps per cycle of the waveform, a multiple of 4."""
 
     def check_value(self, value: int) -> None:
         """Raise ValueError unless `value` is a multiple of 4; see also :class:`TypedSignal`."""
@@ -47,9 +47,9 @@ class StepsSignal(TypedSignal):
 class Spectrometer(Measuring):
     """Takes one spectrum (K,) at the present position.
 
-    ``spectrum`` is what agents learn from: the off-field loop where the instrument measures hysteresis. ``on_field``
-    comes with it where the instrument has it. The waveform is configuration: it lives in the descriptor as ``axis``.
-    Where the axis belongs to a recorded sample, there is no waveform to choose.
+    Agents learn from ``spectrum``; for hysteresis loops that is the off-field loop. ``on_field`` comes with it if the
+    instrument measures it. The waveform is configuration: the descriptor holds it as ``axis``. On a recorded sample the
+    axis is fixed, and no waveform can be chosen.
     """
 
     spectrum = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
@@ -93,9 +93,10 @@ class Spectrometer(Measuring):
             self._set_axis(kind.axis)
 
     def trigger(self) -> DeviceStatus:
-        """Measure; the status fails if the tip is not engaged or the spectrum does not have the length of the axis.
+        """Measure one spectrum.
 
-        It fails, too, if tip or sample have borne their dose.
+        The status fails if the tip is not engaged, if tip or sample have taken their dose, or if the spectrum does not
+        have the length of the axis.
 
         Raises
         ------
@@ -125,12 +126,16 @@ class Spectrometer(Measuring):
         return self._measure(DeviceStatus(self), measure, 2 * len(axis) * dwell)
 
     def check(self, places: Iterable[Sequence[float]] = ()) -> None:
-        """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other; a plan asks beforehand.
+        """Raise if spectra cannot be taken at `places` (x, y) in nm, one after the other. Plans call this beforehand.
 
         Raises
         ------
         EnvelopeError
-            If waveform, a place, or the dose that would have come together is outside the envelope.
+            If the waveform, a place, or the accumulated dose is outside the envelope.
+        ValueError
+            If a place is no position (x, y).
+        DoseLogError
+            If the dose log is damaged or belongs to another session.
         """
         self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
         self._link.backend.check_doses(places)
@@ -152,8 +157,9 @@ class Spectrometer(Measuring):
 def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
     """Return the standard deviation of a spectrum over that of its noise.
 
-    The noise is estimated from second differences, which a smooth spectrum does not have:
-    σ = 1.4826 · median|Δ²| / √6 (white noise of deviation σ has second differences of deviation √6·σ).
+    The noise is estimated from second differences, to which a smooth spectrum contributes little:
+    σ = 1.4826 · median|Δ²| / √6. White noise of deviation σ has second differences of deviation √6·σ; 1.4826 times the
+    median of absolute values estimates the deviation of a normal distribution.
 
     Parameters
     ----------
@@ -162,8 +168,7 @@ def signal_to_noise(spectrum: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        0 for a constant spectrum, or where there are fewer than 3 steps or a value is not finite; infinite where there
-        is no noise.
+        0 for a constant spectrum, for fewer than 3 steps, and if a value is not finite; infinite without noise.
     """
     if len(spectrum) < 3 or not np.isfinite(spectrum).all() or np.ptp(spectrum) == 0:
         return 0.0
@@ -178,12 +183,12 @@ def saturation(spectrum: NDArray[np.float64], full_scale: tuple[float, float] | 
     ----------
     spectrum : (K,) float64
     full_scale : (low, high) or None
-        The range of the detector in the unit of the spectrum; None where it is not known.
+        The range of the detector in the unit of the spectrum; None if it is not known.
 
     Returns
     -------
     float
-        0…1; 0 where the range is not known. NaN counts as not saturated.
+        0…1; 0 if the range is not known. NaN counts as not saturated.
     """
     if full_scale is None:
         return 0.0

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -99,7 +100,25 @@ def documents(engine):
     return emitted
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """A data directory with an empty catalog; making one takes seconds, copying it does not."""
+    from curio_plans.store.serve import databroker_profile
+
+    directory = tmp_path_factory.mktemp("empty")
+    databroker_profile(directory)
+    shutil.rmtree(directory / "profiles")
+    (directory / "tiled" / "place").unlink()  # it has no runs yet: it may be copied
+    return directory
+
+
 @pytest.fixture
+def data(empty, tmp_path):
+    """A data directory of this test alone, with an empty catalog."""
+    return shutil.copytree(empty, tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
 def samples():
     """The directory of measured samples, named by the environment variable CURIO_SAMPLES."""
     directory = os.environ.get("CURIO_SAMPLES")

@@ -1,7 +1,6 @@
 """What tests of several rooms do: make a small microscope, run a plan, pick documents, wait, start Python."""
 
 import copy
-import os
 import socket
 import subprocess
 import sys
@@ -85,17 +84,17 @@ def until(condition, seconds=60):
         time.sleep(0.01)
 
 
-def python(*arguments, code=0, **options):
-    """Run Python in a process of its own; check its exit code and return what it prints."""
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
-    assert done.returncode == code, (done.stdout, done.stderr)
+def command(*arguments, code=0, **options):
+    """Run a command in a process of its own; check its exit code and return what it prints."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 300, **options}
+    done = subprocess.run([str(argument) for argument in arguments], text=True, check=False, **options)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def environment(**variables):
-    """The variables of this process without those that configure curio, and with the ones given."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")} | variables
+def python(*arguments, **options):
+    """Run Python in a process of its own, as :func:`command` does."""
+    return command(sys.executable, *arguments, **options)
 
 
 def free_port(kind=socket.SOCK_STREAM):

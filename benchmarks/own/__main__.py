@@ -53,7 +53,7 @@ def own(
     samples: Samples = None,
     seeds: Seeds = None,
     networks: Annotated[
-        bool, typer.Option(help="Also run what the study of the paper has not finished: takes hours.")
+        bool, typer.Option(help="Also run jobs that the study of the paper has not finished; takes hours.")
     ] = False,
     workers: Workers = 1,
     cache: Cache = CACHE,
@@ -61,13 +61,13 @@ def own(
     output: PageDirectory = Path("docs"),
     quick: Quick = False,
 ) -> None:
-    """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, earlier runs, ways.
+    """Judge the agent `curio`: learning curves, ablation, honesty, bad spectra, earlier runs, moves.
 
-    The whole study takes about an hour on one core. Do what fits, and come back:
+    The whole study takes about an hour on one core. It can be run in steps:
 
         python -m benchmarks.own --part curves --seeds 3 --minutes 20
 
-    With --minutes 0 nothing runs, and the page is written from what is finished.
+    With --minutes 0 nothing runs, and the page is written from the finished jobs.
     """
     directory = directory_of(samples, quick=quick)
     study = QUICK if quick else Study(shared(directory))
@@ -81,22 +81,22 @@ def own(
     run_jobs(list({job.name: job for job in wanted}.values()), cache, workers, until=time.monotonic() + 60 * minutes)
     sections = {name: _section(name, found, study, cache, output) for name, found in PARTS.items()}
     missing = [f"`--part {name}`" for name, section in sections.items() if not section]
-    closing = [f"Not run yet, and so not on this page: {', '.join(missing)}."] if missing else []
+    closing = [f"Not on this page, because it was not run yet: {', '.join(missing)}."] if missing else []
     text = "\n\n".join([INTRODUCTION, *filter(None, sections.values()), *closing])
     console.print(f"page: {page.write(output, below=text)}")
 
 
 INTRODUCTION = """# The project's own agent
 
-Written by another command, in pieces as well:
+Another command writes this part, also in several steps:
 
 ```text
 python -m benchmarks.own --samples DIRECTORY
 ```
 
-Three samples that were measured, and three worlds of the twin (64 px, 64 steps of the bias), of which the truth is
-known without noise. Windows of 9 px. Every decision is that of a run. In brackets 95 % intervals of the mean over seeds
-(Student's t), or of a bootstrap where it says so. No option was set for a sample.
+Three measured samples, and three samples of the twin (64 px, 64 steps of the bias), whose truth is known without
+noise. Windows of 9 px. Every decision is the one that a run would make. In brackets: 95 % intervals of the mean over
+seeds (Student's t), or of a bootstrap where it says so. All samples use the same options.
 """
 
 

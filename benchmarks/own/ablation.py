@@ -39,9 +39,9 @@ def lines(results: Results) -> list[str]:
 
 PART = Part(
     "Ablation",
-    "NMSE where unmeasured without one ingredient, relative to the whole agent: positive, the ingredient helps. "
-    "Geometric mean over the samples, 95 % bootstrap interval over seeds, and the samples where it helps least and "
-    "most.",
+    "Change of the NMSE where nothing was measured if one ingredient is left out; positive means that the ingredient "
+    "helps. Geometric mean over the samples, 95 % bootstrap interval over seeds, and the samples where it helps least "
+    "and most.",
     jobs,
     lines,
 )

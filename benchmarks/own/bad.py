@@ -79,9 +79,10 @@ def lines(results: Results) -> list[str]:
 
 PART = Part(
     "Bad spectra",
-    f"{SHARE:.0%} of the spectra are replaced: a third each has {SPIKED[0]} to {SPIKED[1]} spikes of {SPIKES[0]:g} "
-    f"to {SPIKES[1]:g} times the range, is white noise, or never switched. How much larger is the NMSE on the clean "
-    "truth than with clean spectra? Geometric mean over the samples with a 95 % bootstrap interval, and each sample.",
+    f"{SHARE:.0%} of the spectra are replaced: one third has {SPIKED[0]} to {SPIKED[1]} spikes of {SPIKES[0]:g} to "
+    f"{SPIKES[1]:g} times the range, one third is white noise, one third never switched. How much larger is the NMSE "
+    "against the clean truth than without bad spectra? Geometric mean over the samples with a 95 % bootstrap interval, "
+    "and each sample.",
     jobs,
     lines,
 )

@@ -82,8 +82,11 @@ def _verdicts(results: Results) -> list[str]:
                 "samples": str(sum(len(one) > 0 for one, _ in excess)),
             }
         rows.append(row)
+    title = (
+        "Excess error of `curio` over that of another strategy, geometric mean over the samples; below 1, `curio` is"
+    )
     return [
-        "Excess error of `curio` over that of another, geometric mean over the samples; below 1 it is the smaller:\n",
+        f"{title} better:\n",
         markdown(pd.DataFrame(rows)),
         *_random_points(results, floor),
         _worse(results),
@@ -193,11 +196,11 @@ def _ridge(results: Results, sample: str, agent: str, kind: str) -> dict[str, st
 
 PART = Part(
     "Learning curves",
-    "`curio` against the same model with random points (`choice=random`), against the integrated-variance-reduction "
-    "baseline `gp-variance`, and, where the study of the paper has finished jobs, against the paper's agent and "
-    "designs that learn nothing. Excess error is NMSE less that of the best of three models that learn from all "
-    "data, by five-fold cross-validation: the part that measuring can remove. Intervals of ratios are of a "
-    "bootstrap over seeds.",
+    "`curio` is compared with the same model on random points (`choice=random`), with the "
+    "integrated-variance-reduction baseline `gp-variance`, and, where the study of the paper has finished jobs, with "
+    "the paper's agent and with designs that learn nothing. The excess error is the NMSE less that of the best of "
+    "three models that learn from all data (five-fold cross-validation): the part that measuring can remove. Intervals "
+    "of ratios are from a bootstrap over seeds.",
     jobs,
     lines,
     others,

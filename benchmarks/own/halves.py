@@ -57,9 +57,9 @@ def lines(results: Results) -> list[str]:
 
 PART = Part(
     "Structure and position",
-    "Only the left half of the image may be measured. To the left, structure and position explain; to the right, "
-    "except close to the seam, structure alone. NMSE on what was not measured; above 1 is worse than the mean "
-    "spectrum of the whole sample, which this agent cannot know.",
+    "Only the left half of the image may be measured. On the left, structure and position explain the spectra; on the "
+    "right, except close to the boundary, structure alone. NMSE where nothing was measured; above 1 is worse than the "
+    "mean spectrum of the whole sample, which this agent cannot know.",
     jobs,
     lines,
 )

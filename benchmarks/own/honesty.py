@@ -21,10 +21,10 @@ MODES = {"upper end of the interval": True, "the estimate itself": False}
 
 
 COVERAGE = (
-    "Each row is of all seeds of a sample: the share of unmeasured places whose error lies between the maps "
-    "`error_low` and `error_high` (90 % should); the estimated error of the map over the true one, mean ± standard "
-    "deviation over seeds; the share of seeds whose true error lies in the estimate's 90 % interval, and how wide "
-    "that is; the number of checks."
+    "Each row covers all seeds of a sample: the share of unmeasured places whose error is between the maps "
+    "`error_low` and `error_high` (it should be 90 %); the estimated error of the map over the true one, mean ± "
+    "standard deviation over seeds; the share of seeds whose true error is in the estimate's 90 % interval, and the "
+    "width of that interval; the number of checks."
 )
 
 
@@ -118,10 +118,10 @@ def _stopping(results: Results) -> list[str]:
             "never truly reached": unreachable,
         })  # fmt: skip
     text = (
-        f"Stopping by `until: {{error: …}}`. The target is, for each sample, the mean true error after {second} "
-        f"points, so that about half of the runs need more; a run ends after {longest} points at the latest. Too "
-        "early: the true error is above the target when the rule stops. Overshoot: points beyond the first at which "
-        "the target was truly reached."
+        f"Stopping by `until: {{error: …}}`. The target of each sample is the mean true error after {second} points, "
+        f"so about half of the runs need more; a run ends after {longest} points at the latest. *Too early*: the true "
+        "error is above the target when the rule ends the run. *Overshoot*: points beyond the first at which the "
+        "target was truly reached."
     )
     return [wrap(text) + "\n", markdown(pd.DataFrame(rows))]
 
@@ -137,7 +137,7 @@ def _stop(outcome: Arrays, target: float, *, cautious: bool) -> int | None:
 
 PART = Part(
     "Honesty, and when to stop",
-    "The agent estimates its error without knowing the truth. Here the truth is known.",
+    "The agent estimates its error without knowing the truth. Here the truth is known, so the estimate can be checked.",
     jobs,
     lines,
 )

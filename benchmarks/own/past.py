@@ -31,8 +31,8 @@ ALONE, SAME, OTHER, MISLEADING = "alone", "same sample", "another sample", "misl
 VARIANTS = {
     ALONE: "no earlier run",
     SAME: "the other area of the same sample",
-    OTHER: "an area of another world",
-    MISLEADING: "that, with its spectra at wrong places",
+    OTHER: "an area of another sample",
+    MISLEADING: "the same, with its spectra at wrong places",
 }
 
 
@@ -145,7 +145,8 @@ def _saved(results: Results, counts: tuple[int, int]) -> list[str]:
             row[f"points for {count}"] = f"{middle:g}, factor {count / middle:.2g}" if np.isfinite(middle) else "more"
         rows.append(row)
     title = (
-        "Points needed, median over seeds, after an earlier run on the same sample for what is reached without it:\n"
+        "Points needed after an earlier run on the same sample to reach the error of a run without one, median over "
+        "seeds:\n"
     )
     return [title, markdown(pd.DataFrame(rows).fillna("–"))]
 
@@ -158,15 +159,15 @@ def _changed(results: Results, counts: tuple[int, ...]) -> list[str]:
             pairs = [results.both(name, variant, ALONE, (count, count)) for name in results.samples]
             row[f"{count} points"] = percent(geometric(pairs))
         rows.append(row)
-    title = "Change of the NMSE by learning from an earlier run, geometric mean over the worlds:\n"
+    title = "Change of the NMSE by learning from an earlier run, geometric mean over the samples:\n"
     return [title, markdown(pd.DataFrame(rows))]
 
 
 PART = Part(
     "Learning from an earlier run",
-    "Two areas of a world of the twin that share no pixel. An earlier run of the agent measured one; how fast is "
-    "the other one learned? Another world has the same physics, so that an agent may learn from it too; where its "
-    "spectra are shuffled among its places, there is nothing to learn.",
+    "Two areas of a sample of the twin share no pixel. An earlier run of the agent has measured one of them; how fast "
+    "is the other one learned? Another sample has the same physics, so an agent may learn from it as well. If the "
+    "spectra of that sample are shuffled among its places (*misleading*), there is nothing to learn.",
     jobs,
     lines,
 )

@@ -76,10 +76,10 @@ def _clock(job: Job, outcome: Arrays, velocity: float) -> Values:
 
 PART = Part(
     "The way to the next point",
-    "Simulated minutes until the NMSE first falls to what `curio` has on average after so many points, on the "
-    f"worlds of the twin (2000 nm a side): {LOOP_S:g} s for a spectrum, the way at the scanner's velocity, "
-    f"{SETTLE_S:g} s to settle. `travel` is the way in the time of one spectrum. Geometric mean over the worlds, 95 "
-    "% bootstrap interval over seeds; only pairs of runs that both arrive.",
+    "Simulated minutes until the NMSE first falls to what `curio` has on average after so many points, on the samples "
+    f"of the twin (2000 nm wide). A point takes {LOOP_S:g} s for the spectrum, the move at the scanner's velocity, and "
+    f"{SETTLE_S:g} s to settle. `travel` is the distance that the scanner moves in the time of one spectrum. Geometric "
+    "mean over the samples, 95 % bootstrap interval over seeds; only pairs of runs that both reach the target.",
     jobs,
     lines,
 )

@@ -12,9 +12,10 @@ from curio_plans.cli.instrument import doctor, ioc
 from curio_plans.cli.measure import run
 from curio_plans.cli.reports import report
 from curio_plans.cli.runs import runs, serve, show, verify
+from curio_plans.cli.schema import schema
 
 COMMANDS = {
-    "Measure": (run, resume, agents),
+    "Measure": (run, resume, agents, schema),
     "Stored runs": (runs, show, replay, explain, report, export, verify, recover),
     "Instruments and servers": (doctor, ioc, serve),
 }

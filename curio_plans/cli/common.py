@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,12 @@ class Application(typer.Typer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command that the command line names."""
         streams.install()
-        return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            streams.tell_losses()
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends: Ctrl-C could only show a traceback
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,23 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(REFUSED) from error
 
     return told
+
+
+def figure_file(chosen: Path | None, default: Path) -> Path:
+    """Return where to draw a figure: the option ``--output``, or the default.
+
+    Raises
+    ------
+    ValueError
+        If the option names no image file.
+    """
+    if chosen is None:
+        return default
+    if chosen.is_dir():
+        raise ValueError(f"--output {chosen}: expected a file, this is a directory; add a name such as run.png")
+    if not chosen.suffix:
+        raise ValueError(f"--output {chosen}: expected a name with an ending that tells the format; add .png or .pdf")
+    return chosen
 
 
 def named_values(option: str, pairs: list[str] | None) -> dict[str, Any]:

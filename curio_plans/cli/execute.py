@@ -3,7 +3,9 @@
 import functools
 import logging
 import shlex
+import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import typer
@@ -18,13 +20,11 @@ AT_THE_TERMINAL = "interrupted at the terminal"
 
 
 def make_engine() -> Any:
-    """Return a RunEngine for a command: Ctrl-C and the loss of standard output end its run."""
-    from bluesky import RunEngine
-
-    from curio_plans.session.interrupt import PauseAtOnce
+    """Return a RunEngine for a command; `keep_run` takes care of signals."""
+    from curio_plans.session.interrupt import OrderlyEngine
 
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what goes wrong is told once, in our own words
-    return RunEngine({}, context_managers=[functools.partial(PauseAtOnce, also=streams.when_lost)])
+    return OrderlyEngine({}, context_managers=[])
 
 
 def keep_run(
@@ -55,10 +55,11 @@ def keep_run(
         If the run did not come to its end; its code says why.
     """
     from bluesky.callbacks.core import make_callback_safe
-    from bluesky.preprocessors import SupplementalData
+    from bluesky.preprocessors import SupplementalData, msg_mutator
 
     from curio_plans.documents.start import normalise
     from curio_plans.run.desk import Desk
+    from curio_plans.session.interrupt import Interruption
     from curio_plans.session.live import LiveView
     from curio_plans.session.persistent import PersistentMetadata
 
@@ -66,21 +67,23 @@ def keep_run(
         metadata = PersistentMetadata(place.data / "metadata.db")
         engine.md, engine.scan_id_source, engine.md_normalizer = metadata, metadata.next_scan_id, normalise
         storage.attach(engine)
+    abortion = _Abortion()
     engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+    engine.preprocessors.append(functools.partial(msg_mutator, msg_proc=abortion.explain))
     started: list[str] = []
     engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
     desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
     try:
-        with LiveView(console, earlier) as view:
+        with LiveView(console, earlier) as view, Interruption(engine, streams.when_lost) as interruption:
             engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
             engine.msg_hook, engine.waiting_hook = view.message, view.waiting
-            interruption = _execute(engine, plan(ask=desk.ask), desk, view)
+            _execute(engine, plan(ask=desk.ask), desk, view, abortion, interruption)
     except Exception as error:
         if started:
             _tell_failure(error, started[-1], place)
         raise
-    if interruption:
-        _tell_interruption(interruption, storage, started, place)
+    if abortion.reason:
+        _tell_abortion(abortion, storage, started, place)
     if started:
         path = place.data / "figures" / f"{started[-1]}.png" if figure else None
         try:
@@ -90,8 +93,30 @@ def keep_run(
         _tell_where(started[-1], place)
 
 
-def _execute(engine: Any, plan: Any, desk: Any, view: Any) -> str:
-    """Execute a plan and answer its questions. Return why it was aborted; empty if it came to its end."""
+@dataclass
+class _Abortion:
+    """Why a run is aborted; empty while it is not. The RunEngine itself leaves this out of the stop document.
+
+    Attributes
+    ----------
+    reason : str
+        In words.
+    code : int
+        The exit code of the command.
+    """
+
+    reason: str = ""
+    code: int = INTERRUPTED
+
+    def explain(self, message: Any) -> Any:
+        """Put the reason into the message that closes the run."""
+        if message.command != "close_run" or not self.reason or message.kwargs.get("reason"):
+            return message
+        return message._replace(kwargs={**message.kwargs, "reason": self.reason})
+
+
+def _execute(engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, interruption: Any) -> None:
+    """Execute a plan and answer its questions, or abort it; `abortion` then says why."""
     from bluesky.utils import RunEngineInterrupted
 
     proceed = functools.partial(engine, plan)
@@ -99,18 +124,21 @@ def _execute(engine: Any, plan: Any, desk: Any, view: Any) -> str:
         try:
             proceed()
         except RunEngineInterrupted:
-            if streams.lost:
-                reason = f"standard output has no reader: {streams.lost}"
-            elif desk.question is None:
-                reason = AT_THE_TERMINAL
-            else:
-                reason = _answer(desk, view)
-            if reason:
-                engine.abort(reason)
-                return reason
+            if not streams.lost and interruption.received is None and desk.question is not None:
+                abortion.reason = _answer(desk, view)
+            if interruption.received not in (None, signal.SIGINT):
+                abortion.reason = f"the process received {interruption.received.name}"
+                abortion.code = 128 + interruption.received
+            elif streams.lost:
+                abortion.reason, abortion.code = f"standard output has no reader: {streams.lost}", NO_READER
+            elif interruption.received is not None or desk.question is None:
+                abortion.reason = AT_THE_TERMINAL
+            if abortion.reason:
+                engine.abort(abortion.reason)
+                return
             proceed = engine.resume
         else:
-            return ""
+            return
 
 
 def _answer(desk: Any, view: Any) -> str:
@@ -126,18 +154,18 @@ def _answer(desk: Any, view: Any) -> str:
     return ""
 
 
-def _tell_interruption(reason: str, storage: Any, started: Sequence[str], place: Place) -> NoReturn:
+def _tell_abortion(abortion: _Abortion, storage: Any, started: Sequence[str], place: Place) -> NoReturn:
     if not started:
-        warn(f"{reason}; nothing was measured")
-    elif reason == AT_THE_TERMINAL:
+        warn(f"{abortion.reason}; nothing was measured")
+    elif abortion.reason == AT_THE_TERMINAL:
         console.print("[yellow]interrupted; what was measured is kept[/]")
         print_summary(storage.lineage(started[-1]), None)
         _tell_where(started[-1], place)
     else:
-        warn(f"the run was ended: {reason}; what was measured is kept")
+        warn(f"the run was ended: {abortion.reason}; what was measured is kept")
     if started:
         errors.print(f"go on: curio resume {started[-1][:8]}{_option(place)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(NO_READER if streams.lost else INTERRUPTED)
+    raise typer.Exit(abortion.code)
 
 
 def _tell_failure(error: Exception, uid: str, place: Place) -> NoReturn:

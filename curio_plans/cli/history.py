@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid
+from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.measure import agent_options
 from curio_plans.cli.output import Progress, console, streams, warn
-from curio_plans.cli.selection import again
+from curio_plans.cli.selection import again, load
 
 Output = Annotated[
     Path | None, typer.Option(help="File of the figure.", show_default="in figures/ of the data directory")
@@ -36,6 +36,13 @@ def resume(
     ] = None,
     axis_unit: Annotated[
         str | None, typer.Option(help="Its unit, if the run was given one.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with the limits and the dose log to go on with.",
+            show_default="the limits that the run had",
+        ),
     ] = None,
     data: Data = DATA,
     tiled: Tiled = None,
@@ -66,7 +73,10 @@ def resume(
 
         resumed = ResumedRun.of(storage.lineage(uid))
         start = resumed.start
-        instrument = again(start.get("sample", {}), sample, axis, axis_unit)
+        instrument = again(
+            start.get("sample", {}), resumed.envelope, None if settings is None else load(settings),
+            sample=sample, axis=axis, axis_unit=axis_unit,
+        )  # fmt: skip
         afm = instrument.connect(start.get("microscope", "afm"))
     with closing(afm), place.open(must_exist=True) as storage:
         resumed.restore(afm)
@@ -93,15 +103,14 @@ def recover(
     document that says so. What Tiled lacks is inserted, completely and only once. Runs that are still being measured
     are left alone. Exits with 1 if a run is not in order afterwards.
     """
-    with Place(data, tiled, api_key).open(must_exist=True) as storage:
+    with Progress("examining the runs") as progress, Place(data, tiled, api_key).open(must_exist=True) as storage:
         if replaced := storage.prepare_recovery():
             warn(f"{replaced}; a new one is made from the journal")
         uids = [storage.resolve(uid)] if uid is not None else [run.uid for run in storage.runs()]
-        with Progress("examining the runs") as progress:
-            found = []
-            for number, each in enumerate(uids, start=1):
-                progress.detail(f"run {number} of {len(uids)}")
-                found.append(storage.recover(each))
+        found = []
+        for number, each in enumerate(uids, start=1):
+            progress.detail(f"run {number} of {len(uids)}")
+            found.append(storage.recover(each))
     changed = [recovery for recovery in found if not recovery.was_in_order]
     table = Table("run", "what was done", box=None)
     for recovery in changed:
@@ -151,8 +160,9 @@ def replay(
         curio replay UID --table --pace 10
         curio replay UID --into elsewhere
     """
-    with Place(data, tiled, api_key).open(must_exist=True) as storage:
+    with ExitStack() as stack:
         with Progress("loading the stored run"):
+            storage = stack.enter_context(Place(data, tiled, api_key).open(must_exist=True))
             uid = storage.resolve(uid)
             documents = storage.lineage(uid)
         if table or into is not None:
@@ -160,7 +170,7 @@ def replay(
                 raise ValueError("--table and --into show what is stored; leave out --agent, --option and --seed")
             _emit(documents, table, into, pace)
         elif agent is not None or option or seed is not None:
-            path = output or data / "figures" / f"{uid}-other.png"
+            path = figure_file(output, data / "figures" / f"{uid}-other.png")
             _compare(documents, storage.lineage, agent, option or [], seed, path)
         else:
             _verify(documents, storage.lineage)
@@ -188,7 +198,7 @@ def explain(
         uid = storage.resolve(uid)
         explanation = explain_decision(storage.lineage(uid), point, stored=storage.lineage)
     _show_rows(explanation.rows())
-    _save(draw(explanation), output or data / "figures" / f"{uid}-point-{point}.png")
+    _save(draw(explanation), figure_file(output, data / "figures" / f"{uid}-point-{point}.png"))
 
 
 def _verify(documents: Any, stored: Any) -> None:

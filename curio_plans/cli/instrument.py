@@ -38,6 +38,8 @@ def ioc(
     """
     with Progress("loading the instrument"):
         try:
+            from caproto import CaprotoError
+
             from ophyd_devices.epics.ioc import serve
         except ModuleNotFoundError as error:
             raise ValueError(f"{error}; install it with pip install 'curio-plans[epics]'") from error
@@ -48,7 +50,12 @@ def ioc(
     def ready(bound: int) -> None:
         console.print(f"{prefix} ready on {', '.join(interfaces)}, port {bound}", soft_wrap=True, highlight=False)
 
-    serve(instrument, prefix, interfaces, ready)
+    try:
+        serve(instrument, prefix, interfaces, ready)
+    except CaprotoError as error:
+        raise ValueError(
+            f"cannot listen on {', '.join(interfaces)}, port {port}: {error}; choose another --interface or --port"
+        ) from error
 
 
 def doctor(
@@ -75,7 +82,7 @@ def doctor(
             failed += finding.verdict == "fails"
             _tell(finding.verdict, finding.step, finding.detail, finding.advice)
         instrument.close()
-    except BackendError as error:
+    except (BackendError, AttributeError) as error:  # it may lack the member that would withdraw the tip
         failed += 1
         _tell("fails", "end", str(error), "look at the tip: it may be on the surface")
     if failed:

@@ -13,7 +13,7 @@ from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, named_values
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata
 from curio_plans.cli.output import Progress, console, warn
-from curio_plans.cli.selection import select
+from curio_plans.cli.selection import load, select
 
 INSTRUMENT, AGENT, MEASUREMENT, RULES, OUTPUT = "Instrument", "Agent", "Measurement", "Rules", "Output"
 UNTIL = (
@@ -194,7 +194,7 @@ def run(
         place = Place(data, tiled, api_key)
         chosen = None
         if settings is not None:
-            chosen = _load(settings)
+            chosen = load(settings)
             place = _stored_as(chosen, place)
         instrument = select(
             sample=sample, settings=chosen, extent=extent, axis=axis, axis_unit=axis_unit, effects=effects,
@@ -247,14 +247,6 @@ def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) 
             raise ValueError(f"the agent {agent!r} has no initial points; leave out --initial")
         chosen["initial"] = initial
     return chosen | named_values("--option", pairs)
-
-
-def _load(path: Path) -> Any:
-    from curio_plans.session.settings import load_settings
-    from ophyd_devices.envelope import Envelope
-    from ophyd_devices.registry import check_backend
-
-    return load_settings(check_backend, Envelope.model_validate, path, {})
 
 
 def _stored_as(settings: Any, place: Place) -> Place:

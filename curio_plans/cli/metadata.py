@@ -26,6 +26,8 @@ Metadata = Annotated[
     ),
 ]
 
+_SET_BY_ENGINE = ("uid", "time")
+
 
 def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
     """Return the metadata that the options `--experiment` and `--md` give; `--md` takes precedence.
@@ -41,6 +43,8 @@ def read_metadata(experiment: Path | None, pairs: Sequence[str]) -> dict[str, An
     for pair in pairs:
         path, found, text = pair.partition("=")
         *parents, name = path.split(".")
+        if path.partition(".")[0] in _SET_BY_ENGINE:
+            raise ValueError(f"--md {pair}: uid and time of a run come from the RunEngine; choose another name")
         if not found or not all((*parents, name)):
             raise ValueError(f"expected --md name=value or part.name=value, got {pair!r}; write for example title=PTO")
         place = md
@@ -56,7 +60,7 @@ def value(text: str) -> Any:
     """Return `text` as the JSON value that it is, or else as it is."""
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 

@@ -72,6 +72,13 @@ class StandardStreams:
         if self.lost:
             self._tell_loss()
 
+    def tell_losses(self) -> None:
+        """Say on standard error that some of the output could not be written, if that is so."""
+        if isinstance(sys.stdout, _LastingText):
+            sys.stdout.flush()
+        if self.incomplete:
+            warn(f"some of the output could not be written: {self.incomplete}; the command itself is not affected")
+
     def failed(self, error: OSError, descriptor: int) -> None:
         """Note that a write failed."""
         if error.errno not in (errno.EPIPE, errno.EIO):
@@ -88,11 +95,7 @@ class StandardStreams:
         stream.flush()
         buffer = io.BufferedWriter(_Descriptor(stream.fileno(), self.failed))
         return _LastingText(
-            buffer,
-            stream.encoding,
-            _SUBSTITUTE,
-            line_buffering=stream.line_buffering,
-            write_through=stream.write_through,
+            buffer, stream.encoding, _SUBSTITUTE, line_buffering=True, write_through=stream.write_through
         )
 
     def _tell_loss(self) -> None:
@@ -104,13 +107,14 @@ class StandardStreams:
         """Wait until the reader closes its end, which is told without writing."""
         try:
             descriptor = sys.stdout.fileno()
+            lost = errno.EIO if os.isatty(descriptor) else errno.EPIPE
         except (OSError, ValueError):  # no descriptor, such as in a notebook
             return
         poll = select.poll()
         poll.register(descriptor, 0)  # errors and hang-ups are always reported
         ((_, events),) = poll.poll()
         if events & (select.POLLERR | select.POLLHUP):
-            self.failed(OSError(errno.EIO if os.isatty(descriptor) else errno.EPIPE, ""), 1)
+            self.failed(OSError(lost, os.strerror(lost)), 1)
 
 
 class _LastingText(io.TextIOWrapper):
@@ -183,6 +187,8 @@ def tell_error(error: Exception) -> None:
     """Print on standard error what was wrong."""
     errors.print("[bold red]error:[/] ", end="")
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"cannot use {error.filename}: {error.strerror}; check the path and its permissions"
     errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, FAILED, Data, Key, Place, Tiled, Uid
+from curio_plans.cli.common import DATA, FAILED, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.reports import print_summary
 
@@ -33,6 +33,8 @@ def runs(
             points = "" if found.points is None else str(found.points)
             cells = (found.uid[:8], f"{found.time:%Y-%m-%d %H:%M:%S}", found.plan_name, found.agent or "", points)
             table.add_row(*map(escape, (*cells, _status(found))), style="red" if found.damaged else None)
+    if not listed:
+        warn(f"there are no runs in {data} yet; curio run makes one")
     console.print(table)
     for found in listed:
         if found.damaged:
@@ -99,7 +101,7 @@ def show(
     with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-    print_summary(documents, (output or data / "figures" / f"{uid}.png") if figure else None)
+    print_summary(documents, figure_file(output, data / "figures" / f"{uid}.png") if figure else None)
 
 
 def serve(

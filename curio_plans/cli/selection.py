@@ -1,7 +1,7 @@
 """Which instrument a command measures with: one frozen value, chosen by options or by a stored run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,21 @@ class Instrument:
         return afm
 
 
+def load(path: Path) -> "Settings":
+    """Return the settings in a file; environment variables do not count.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or a key or value is wrong.
+    """
+    from curio_plans.session.settings import load_settings
+    from ophyd_devices.envelope import Envelope
+    from ophyd_devices.registry import check_backend
+
+    return load_settings(check_backend, Envelope.model_validate, path, {})
+
+
 def select(
     *,
     sample: Path | None,
@@ -101,17 +116,29 @@ def select(
     if sample is not None:
         recorded = {"path": sample, "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "real_time": real_time}
         return Instrument("recorded", recorded, pixels)
-    twin = {"seed": seed, "real_time": real_time, "effects": effects or "calm"}
+    twin = {"seed": seed, "real_time": real_time, "effects": "calm" if effects is None else effects}
     return Instrument("twin", twin, TWIN_PIXELS if pixels is None else pixels)
 
 
-def again(described: Mapping[str, Any], sample: Path | None, axis: str | None, axis_unit: str | None) -> Instrument:
-    """Return the simulated instrument that a start document describes, as it was when it was new.
+def again(
+    described: Mapping[str, Any],
+    envelope: Mapping[str, Any],
+    settings: "Settings | None",
+    *,
+    sample: Path | None,
+    axis: str | None,
+    axis_unit: str | None,
+) -> Instrument:
+    """Return the simulated instrument that a stored run describes, as it was when it was new, within its limits.
 
     Parameters
     ----------
     described : mapping
         What the start document says of the sample.
+    envelope : mapping
+        The limits that the instrument had.
+    settings : Settings or None
+        Those of a settings file instead, and its dose log.
     sample, axis, axis_unit
         The options of ``curio resume``.
 
@@ -120,6 +147,15 @@ def again(described: Mapping[str, Any], sample: Path | None, axis: str | None, a
     ValueError
         If a command cannot make it, or an option is missing or out of place.
     """
+    instrument = _simulated(described, sample, axis, axis_unit)
+    if settings is not None:
+        return replace(instrument, envelope=settings.envelope, doses=settings.doses)
+    return replace(instrument, envelope=envelope)
+
+
+def _simulated(
+    described: Mapping[str, Any], sample: Path | None, axis: str | None, axis_unit: str | None
+) -> Instrument:
     known = described.get("sample", {})
     if known.get("kind") == "recorded":
         if sample is None:

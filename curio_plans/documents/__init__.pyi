@@ -1,7 +1,8 @@
+from .agent_run import AgentRun, read_run
 from .events import DocumentError, Documents, Stored
 from .experiment import Experiment, ExperimentError, check_experiment
 from .history import History
-from .prior_runs import PastError, look_back, recall
+from .prior_runs import PriorRunError, prior_runs_of, read_prior_runs
 from .reemit import reemit
 from .start import FORMAT, FormatError, check_format, normalise, versions
 from .streams import (
@@ -43,6 +44,7 @@ __all__ = [
     "REFERENCE",
     "REJECTED",
     "REJECTED_IMAGE",
+    "AgentRun",
     "BeliefMap",
     "Decision",
     "DocumentError",
@@ -54,14 +56,15 @@ __all__ = [
     "FormatError",
     "History",
     "Image",
-    "PastError",
+    "PriorRunError",
     "Rejected",
     "Stored",
     "check_experiment",
     "check_format",
-    "look_back",
     "normalise",
-    "recall",
+    "prior_runs_of",
+    "read_prior_runs",
+    "read_run",
     "reemit",
     "versions",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Self, cast
 from agents.protocols import Config, Past, Pool
 from curio_plans.documents.events import Document, DocumentError, Stored
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import check_past, recall
+from curio_plans.documents.prior_runs import check_prior_runs, prior_runs_of
 
 
 class AgentRun(History):
@@ -17,7 +17,7 @@ class AgentRun(History):
     documents : iterable of (name, document)
         One run; where it resumes another one, after the documents of that.
     past : sequence of Past
-        The runs that the agent learned from before.
+        The prior runs of the agent.
 
     Raises
     ------
@@ -27,16 +27,23 @@ class AgentRun(History):
 
     def __init__(self, documents: Iterable[Document], past: Sequence[Past] = ()) -> None:
         super().__init__(documents, past)
-        if super().start is None or "agent" not in self.start:
-            raise DocumentError("this run has no agent in its start document; only runs of the plan curiosity have one")
+        start = super().start
+        if start is None:
+            raise DocumentError("expected the documents of a run of an agent, got none")
+        if not isinstance(start.get("agent"), Mapping):
+            raise DocumentError(
+                f"run {start['uid'][:8]} of the plan {start.get('plan_name')!r} has no agent in its start document: "
+                "expected a run of the plan 'curiosity', in which an agent decides; curio show draws any run"
+            )
         if super().pool is None:
             raise DocumentError(
-                "this run has no image, so its candidates are unknown; it ended before it began to decide"
+                f"run {start['uid'][:8]} has no image, so its candidates are unknown: it ended before the agent could "
+                "decide; start a new run"
             )
 
     @classmethod
     def read(cls, documents: Iterable[Document], stored: Stored | None = None) -> Self:
-        """Read a run together with the prior runs that its agent learned from.
+        """Read a run together with the prior runs of its agent.
 
         Parameters
         ----------
@@ -48,12 +55,12 @@ class AgentRun(History):
         Raises
         ------
         DocumentError
-            If no agent decided in this run, it has no image, or its documents are not in order; if a prior run that the
-            agent learned from is missing or changed.
+            If no agent decided in this run, it has no image, or its documents are not in order; if a prior run is
+            missing or changed.
         """
         documents = list(documents)
-        run = cls(documents, recall(documents, stored))
-        check_past(run)
+        run = cls(documents, prior_runs_of(documents, stored))
+        check_prior_runs(run.start, run.past)
         return run
 
     @property
@@ -80,10 +87,10 @@ class AgentRun(History):
 def read_run(documents: Iterable[Document], stored: Stored | None = None) -> History:
     """Return the history of any run: an :class:`AgentRun` where an agent decided.
 
-    Prior runs that the agent learned from are read where they are there.
+    Prior runs are read where they are stored; missing ones are left out.
     """
     documents = list(documents)
-    past = recall(documents, stored)
+    past = prior_runs_of(documents, stored)
     try:
         return AgentRun(documents, past)
     except DocumentError:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import event_model
+from event_model import EventPage
 
 Document = tuple[str, Mapping[str, Any]]
 """Name and content of an event document."""
@@ -101,16 +102,17 @@ class Events:
             self._microscope = str(doc.get("microscope", ""))
         elif name == "descriptor":
             self.descriptors[doc["uid"]] = doc
-            self._microscope = self._microscope or _microscope_of(doc)
+            self._microscope = _microscope_of(doc) or self._microscope
         elif name == "event":
             return self._new(doc)
         elif name == "event_page":
-            return [found for event in event_model.unpack_event_page(doc) for found in self._new(event)]
+            unpacked = event_model.unpack_event_page(cast("EventPage", doc))
+            return [found for event in unpacked for found in self._new(event)]
         return []
 
     @property
     def microscope(self) -> str:
-        """The name of the microscope: the start document says it, or else the data keys; empty where neither does."""
+        """The name of the microscope, from the data keys, before them from the start document; empty without both."""
         return self._microscope
 
     def _new(self, doc: Mapping[str, Any]) -> list[Event]:

@@ -135,7 +135,7 @@ class History:
         entries = []
         for event in self._events(name, doc):
             kind = STREAMS.get(event.stream)
-            if kind is not None:
+            if kind is not None and kind.belongs(event):
                 entry = kind.read(event)
                 self.of(kind).append(entry)
                 entry.fold(self)

@@ -33,6 +33,9 @@ STREAMS: "dict[str, type[Entry]]" = {}
 CANDIDATE, ATTEMPT = "candidate", "attempt"
 """Data keys of a point: its pool index, and the attempt number, from 1."""
 
+_RECIPE = {"channels", "window", "stride"}
+"""Keys with which the start document of an agent's run says how the first image makes the pool."""
+
 
 class Entry(ABC):
     """What one event of a stream says. A subclass sets `stream`, reads itself, and may change a history.
@@ -49,6 +52,11 @@ class Entry(ABC):
         super().__init_subclass__(**kwargs)
         if "stream" in cls.__dict__:
             STREAMS[cls.stream] = cls
+
+    @classmethod
+    def belongs(cls, event: Event) -> bool:  # noqa: ARG003  for streams whose names other plans use, too
+        """Tell whether an event of the stream is one of ours; another plan may use the same name for its own."""
+        return True
 
     @classmethod
     @abstractmethod
@@ -105,6 +113,11 @@ class Image(Entry):
     time: float
 
     @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether the microscope took an image."""
+        return event.value("imager_frame") is not None
+
+    @classmethod
     def read(cls, event: Event) -> Self:
         """Return the image in an event."""
         x_min, x_max, y_min, y_max = (float(edge) for edge in event.setting("imager_area"))
@@ -120,7 +133,7 @@ class Image(Entry):
         history.tell_time(self.time)
         history.points_before_image = len(history.outcomes)
         recipe = (history.start or {}).get("pool")
-        if recipe is None or history.pool is not None:
+        if history.pool is not None or not isinstance(recipe, Mapping) or not {*recipe} >= _RECIPE:
             return
         unknown = set(recipe["channels"]) - set(self.channels)
         if unknown:
@@ -190,9 +203,13 @@ class Spectrum(Entry):
     ----------
     uid : str
         Of the event.
+    position : (x, y) or None
+        Where it was measured in nm, as the first image shows the place: the drift since then is subtracted from what
+        the scanner read back. None where the scanner was not read.
+    spectrum : (K,) float64
+        What was measured.
     observation : Observation or None
-        What an agent can learn from it; None where no candidate of a pool was measured. Both places in it are as the
-        first image shows them: the drift since then is subtracted from what was read back from the scanner.
+        What an agent can learn from it, at the same place; None where no candidate of a pool was measured.
     attempt : int
         Attempt number, from 1.
     time : float or None
@@ -204,6 +221,8 @@ class Spectrum(Entry):
     """
 
     uid: str
+    position: tuple[float, float] | None
+    spectrum: NDArray[np.float64]
     observation: Observation | None
     attempt: int
     time: float | None
@@ -216,6 +235,11 @@ class Spectrum(Entry):
         return None if self.observation is None else self.observation.index
 
     @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether the microscope took a spectrum."""
+        return event.value("spectrometer_spectrum") is not None
+
+    @classmethod
     def read(cls, event: Event) -> Self:
         """Return the spectrum in an event."""
         return cls(**cls._parts(event))
@@ -225,7 +249,9 @@ class Spectrum(Entry):
         time = event.value("spectrometer_time")
         return {
             "uid": str(event.doc["uid"]),
-            "observation": read_observation(event) if CANDIDATE in event.data else None,
+            "position": _position(event),
+            "spectrum": np.asarray(event.value("spectrometer_spectrum"), dtype=np.float64),
+            "observation": read_observation(event) if {CANDIDATE, "target_x"} <= event.data.keys() else None,
             "attempt": int(event.data.get(ATTEMPT, 1)),
             "time": None if time is None else float(time),
             "starts": int(event.value("spectrometer_starts", 1)),
@@ -654,6 +680,13 @@ def read_observation(event: Event) -> Observation:
         time=float(event.value("spectrometer_time")),
         axis=None if axis is None else np.asarray(axis, dtype=np.float64),
     )
+
+
+def _position(event: Event) -> tuple[float, float] | None:
+    x, y = event.value("scanner_x"), event.value("scanner_y")
+    if x is None or y is None:
+        return None
+    return float(x - event.data.get("drift_x", 0.0)), float(y - event.data.get("drift_y", 0.0))
 
 
 def squared_unit(unit: str) -> str:

@@ -10,7 +10,7 @@ from curio_plans.export.run import ExportError, Run
 __all__ = ["SUFFIXES", "ExportError", "export"]
 
 
-def _nexus(run: Run, path: Path, *, truth: bool) -> None:  # noqa: ARG001  all that is known goes in anyway
+def _nexus(run: Run, path: Path, *, truth: bool) -> None:  # noqa: ARG001  it has all streams anyway
     from curio_plans.export.nexus import write
 
     write(run, path)
@@ -35,17 +35,17 @@ SUFFIXES: Mapping[str, Callable[..., None]] = {
     ".hf5": _nsid,
     ".usid": _nsid,
 }
-"""What the ending of a file's name makes of a run."""
+"""The writer of a kind of file, by the ending of its name."""
 
 
 def export(
     documents: Iterable[tuple[str, Mapping[str, Any]]], path: Path | str, *, truth: bool = False, force: bool = False
 ) -> Path:
-    """Write a run into one file, whose kind is told by the ending of its name.
+    """Write a run into one file; the ending of its name chooses the kind.
 
-    ``.nxs`` and ``.h5`` are NeXus: everything that is in the documents, and what of it NXspm has names for, see
+    ``.nxs`` and ``.h5`` are NeXus: everything that is in the documents, under the names of NXspm where it has some, see
     :mod:`curio_plans.export.nexus`. ``.npz`` is a recorded sample, see :mod:`curio_plans.export.sample`. ``.hf5`` and
-    ``.usid`` are NSID, see :mod:`curio_plans.export.nsid`. The file gets its name when it is complete.
+    ``.usid`` are NSID, see :mod:`curio_plans.export.nsid`. The file appears under its name when it is complete.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def export(
     path : Path or str
         The file.
     truth : bool
-        Only for ``.npz``: where nothing was measured, take the true spectra that a simulation has recorded.
+        Only for ``.npz``: fill places that were not measured with the true spectra that a simulation recorded.
     force : bool
-        Replace a file that is there.
+        Replace an existing file.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def export(
     if path.suffix not in SUFFIXES:
         raise ExportError(f"expected a file that ends in one of {', '.join(SUFFIXES)}, got {path}")
     if path.exists() and not force:
-        raise ExportError(f"{path} is there already; choose another name, or replace it with force")
+        raise ExportError(f"{path} exists already; choose another name, or replace it with force")
     run = Run(documents)
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:

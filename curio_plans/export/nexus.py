@@ -1,8 +1,8 @@
 """A run as one NeXus file, with the names of NXspm and NXspm_bias_spectroscopy as far as they fit.
 
-Whatever the documents hold is in the file: columns of all streams with units and timestamps, configurations, and start,
-stop and descriptors as JSON. Beside that, groups that h5web and silx plot at once: the last image, all spectra, the
-points as a scatter plot, and what the agent believed in the end.
+The file has everything that is in the documents: columns of all streams with units and timestamps, configurations, and
+start, stop and descriptors as JSON. Other groups are plotted by h5web and silx at once: the last image, all spectra,
+the points as a scatter plot, and the last belief map of the agent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agents.pool import pixel_centres
-from curio_plans.documents.streams import DECISION, IMAGE, MAP, POINT
-from curio_plans.export.run import ExportError, Run, Stream, field_names, to_json
+from curio_plans.documents.streams import DECISION, MAP, POINT
+from curio_plans.export.run import ExportError, Run, Stream, field_names, mapping, to_json
 
 Group = Any
 """An HDF5 group; h5py has no types."""
 
 _LARGE = 10_000
-"""Elements from which on a dataset is compressed."""
+"""Datasets with at least this many elements are compressed."""
 
 
 def write(run: Run, path: Path) -> None:
@@ -45,18 +45,18 @@ def write(run: Run, path: Path) -> None:
         for stream in run.streams.values():
             _write_stream(streams, stream)
         _write_documents(entry, run)
-        if run.has_frame:
+        if run.history.images:
             _write_image(entry, run)
         if run.has_spectra:
             _write_spectra(entry, run, streams[POINT])
         _write_instrument(entry, run)
-        if "agent" in run.start:
+        if run.told("agent"):
             _write_curiosity(entry, run, streams)
 
 
 def _describe(entry: Group, run: Run) -> None:
     """Write what NXentry, NXuser and NXsample have names for."""
-    start, about = run.start, run.start.get("experiment", {})
+    start, about = run.start, run.told("experiment")
     _put(entry, "definition", "NXspm").attrs["version"] = "2026.01"
     _put(entry, "experiment_technique", "AFM")
     _put(entry, "entry_identifier", start["uid"])
@@ -73,7 +73,7 @@ def _describe(entry: Group, run: Run) -> None:
         user = _group(entry, "user", "NXuser")
         _put_known(user, about, name="operator", affiliation="institution")
     sample = _group(entry, "sample", "NXsample")
-    described = about.get("sample", {})
+    described = mapping(about.get("sample"))
     _put_known(sample, described, name="name", chemical_formula="formula", description="preparation")
     if "thickness" in described:
         _put(sample, "thickness", described["thickness"], "nm")
@@ -114,13 +114,10 @@ def _write_documents(entry: Group, run: Run) -> None:
 
 def _write_image(entry: Group, run: Run) -> None:
     """Write the channels of the last frame as an NXdata that is plotted as an image."""
-    frame = run.streams[IMAGE].columns[f"{run.microscope}_imager_frame"][-1]  # (C, ny, nx)
-    names, units = run.channels
-    x_min, x_max, y_min, y_max = (float(edge) for edge in run.configured(IMAGE, "imager_area"))
-    _, ny, nx = frame.shape
-    fields = field_names(names)
+    (x_min, x_max, y_min, y_max), (_, ny, nx) = run.history.images[-1].area, run.frame.shape
+    fields = field_names(name for name, _ in run.channels)
     image = _data(entry, "image", fields[0], ["y", "x"], fields[1:])
-    for field, name, unit, channel in zip(fields, names, units, frame, strict=True):
+    for field, (name, unit), channel in zip(fields, run.channels, run.frame, strict=True):
         _put(image, field, channel, unit).attrs["long_name"] = _label(name, unit)
     _put(image, "y", pixel_centres(y_min, y_max, ny), "nm")
     _put(image, "x", pixel_centres(x_min, x_max, nx), "nm")
@@ -129,18 +126,16 @@ def _write_image(entry: Group, run: Run) -> None:
 
 def _write_spectra(entry: Group, run: Run, stream: Group) -> None:
     """Write the spectra as an NXdata of curves, and the points as a scatter plot of their heights."""
-    prefix = f"{run.microscope}_spectrometer"
-    axis, axis_unit = np.asarray(run.configured(POINT, "spectrometer_axis")), run.unit(POINT, "spectrometer_axis")
-    (field,) = field_names([str(run.configured(POINT, "spectrometer_axis_name") or "axis")])
+    prefix, about = f"{run.microscope}_spectrometer", run.history.spectroscopy
+    (field,) = field_names([about.axis_name])
     more = ["on_field"] if f"{prefix}_on_field" in stream else []
     spectra = _data(entry, "spectra", "spectrum", ["point", field], more)
     for name in ("spectrum", *more):
         _link(spectra, name, stream[f"{prefix}_{name}"])
-    quantity = str(run.configured(POINT, "spectrometer_quantity") or "spectrum")
-    spectra["spectrum"].attrs["long_name"] = _label(quantity, run.unit(POINT, "spectrometer_spectrum"))
+    spectra["spectrum"].attrs["long_name"] = _label(about.quantity or "spectrum", about.unit)
     spectra["spectrum"].attrs["interpretation"] = "spectrum"
     _put(spectra, "point", np.arange(1, len(run.streams[POINT]) + 1))
-    _put(spectra, field, axis, axis_unit).attrs["long_name"] = _label(field, axis_unit)
+    _put(spectra, field, about.axis, about.axis_unit).attrs["long_name"] = _label(field, about.axis_unit)
     points = _data(entry, "points", "height", ["x", "y"])
     _link(points, "height", stream[f"{prefix}_height"])
     for name in ("x", "y"):
@@ -159,39 +154,35 @@ def _write_instrument(entry: Group, run: Run) -> None:
     _put(software, "model", run.version)
     hardware = _group(instrument, "hardware", "NXfabrication")
     _put(hardware, "name", run.microscope or "unknown")
-    _put(hardware, "model", str(run.start.get("sample", {}).get("instrument", "unknown")))
-    tip = run.start.get("experiment", {}).get("tip")
-    if tip is not None:
+    _put(hardware, "model", str(run.told("sample").get("instrument", "unknown")))
+    tip = mapping(run.told("experiment").get("tip"))
+    if tip:
         cantilever = _group(instrument, "cantilever", "NXspm_cantilever")
         config = _group(cantilever, "cantilever_config", "NXspm_cantilever_config")
         units = {"spring_constant": "nN/nm", "resonance": "Hz", "radius": "nm"}
         for name, value in tip.items():
             _put(config, name, to_json(value) if name == "more" else value, units.get(name, ""))
-    if run.has_frame:
+    if run.history.images:
         _write_scan(instrument, run)
     if run.has_spectra:
         stream = entry["streams"][POINT]
         sensor = _group(instrument, "piezo_sensor", "NXspm_piezo_sensor")
         for name in ("x", "y"):
             _link(sensor, name, stream[f"{run.microscope}_scanner_{name}"])
-        if run.unit(POINT, "spectrometer_axis") == "V":
+        if run.history.spectroscopy.axis_unit == "V":
             _write_bias_spectroscopy(instrument, run, entry["spectra"])
 
 
 def _write_scan(instrument: Group, run: Run) -> None:
     """Write how the image was scanned."""
-    area = {
-        name: float(edge)
-        for name, edge in zip(("x_min", "x_max", "y_min", "y_max"), run.configured(IMAGE, "imager_area"), strict=True)
-    }
-    pixels = dict(zip("yx", (int(n) for n in run.configured(IMAGE, "imager_pixels")), strict=True))
+    x_min, x_max, y_min, y_max = run.history.images[-1].area
+    _, ny, nx = run.frame.shape
     environment = _group(instrument, "scan_environment", "NXenvironment")
     control = _group(environment, "scan_control", "NXspm_scan_control")
     _put(control, "scan_type", "mesh")
     region = _group(control, "scan_region", "NXspm_scan_region")
     pattern = _group(control, "mesh_scan", "NXspm_scan_pattern")
-    for name, number in pixels.items():
-        low, high = area[f"{name}_min"], area[f"{name}_max"]
+    for name, number, low, high in (("y", ny, y_min, y_max), ("x", nx, x_min, x_max)):
         _put(region, f"scan_start_{name}", low, "nm")
         _put(region, f"scan_end_{name}", high, "nm")
         _put(region, f"scan_range_{name}", high - low, "nm")
@@ -201,7 +192,7 @@ def _write_scan(instrument: Group, run: Run) -> None:
 
 
 def _write_bias_spectroscopy(instrument: Group, run: Run, spectra: Group) -> None:
-    axis = np.asarray(run.configured(POINT, "spectrometer_axis"), np.float64)
+    axis = run.history.spectroscopy.axis
     environment = _group(instrument, "bias_spectroscopy_environment", "NXenvironment")
     spectroscopy = _group(environment, "bias_spectroscopy", "NXspm_bias_spectroscopy")
     _put(spectroscopy, "measurement_type", "constant_spacing")
@@ -230,11 +221,11 @@ def _write_bias_spectroscopy(instrument: Group, run: Run, spectra: Group) -> Non
 
 
 def _write_curiosity(entry: Group, run: Run, streams: Group) -> None:
-    """Write who decided, link the decisions, and draw the last belief as images over the pool."""
-    process = _group(entry, "curiosity", "NXprocess")
-    _put(process, "program", str(run.start["agent"].get("agent", "unknown"))).attrs["version"] = run.version
+    """Write who decided, link the decisions, and write the last belief map as images over the pool."""
+    process, agent = _group(entry, "curiosity", "NXprocess"), run.told("agent")
+    _put(process, "program", str(agent.get("agent", "unknown"))).attrs["version"] = run.version
     _put(process, "version", run.version)
-    _put_note(process, "agent", run.start["agent"])
+    _put_note(process, "agent", agent)
     for name, stream in (("decisions", DECISION), ("beliefs", MAP)):
         if stream in streams:
             _link(process, name, streams[stream])

@@ -1,7 +1,7 @@
-"""A run as an NSID file, with which pycroscopy's programs go on.
+"""A run as an NSID file, which pycroscopy's programs read.
 
-The last image is one dataset for each channel. Spectra of a complete grid are a spectral image; others are a point
-cloud, with their places in nm. The start document goes along as JSON.
+Each channel of the last image is a dataset. Spectra of a complete grid are a spectral image; others are a point cloud,
+with their places in nm. The start document is kept as JSON.
 """
 
 import warnings
@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from agents.pool import pixel_centres
-from curio_plans.documents.streams import IMAGE, POINT
 from curio_plans.export.run import ExportError, Run, field_names, to_json
 from curio_plans.export.sample import cube_of
 
 _NO_UNIT = "generic"
-"""What sidpy calls a unit that is not known or a pure number; it takes no empty one."""
+"""Sidpy's name for the unit of pure numbers, and for an unknown unit; it accepts no empty one."""
 
 
 def write(run: Run, path: Path) -> None:
@@ -25,7 +24,7 @@ def write(run: Run, path: Path) -> None:
     Raises
     ------
     ExportError
-        If sidpy and pyNSID are not installed, or the run has neither image nor spectra.
+        If sidpy and pyNSID are not installed, or the run has neither an image nor spectra with a place.
     """
     try:
         import h5py
@@ -37,7 +36,7 @@ def write(run: Run, path: Path) -> None:
         ) from error
     datasets = {**_images(run, sidpy), **_spectra(run, sidpy)}
     if not datasets:
-        raise ExportError("this run has neither an image nor spectra; export it to .nxs instead")
+        raise ExportError("this run has neither an image nor spectra with a place; export it to .nxs instead")
     with h5py.File(path, "w") as file:
         group = file.create_group("Measurement_000")
         for name, dataset in datasets.items():
@@ -49,14 +48,12 @@ def write(run: Run, path: Path) -> None:
 
 
 def _images(run: Run, sidpy: Any) -> dict[str, Any]:
-    if not run.has_frame:
+    if not run.history.images:
         return {}
-    frame = run.streams[IMAGE].columns[f"{run.microscope}_imager_frame"][-1]
-    names, units = run.channels
-    x_min, x_max, y_min, y_max = (float(edge) for edge in run.configured(IMAGE, "imager_area"))
-    _, ny, nx = frame.shape
+    (x_min, x_max, y_min, y_max), (_, ny, nx) = run.history.images[-1].area, run.frame.shape
     images = {}
-    for field, name, unit, channel in zip(field_names(names), names, units, frame, strict=True):
+    fields = field_names(name for name, _ in run.channels)
+    for field, (name, unit), channel in zip(fields, run.channels, run.frame, strict=True):
         image = sidpy.Dataset.from_array(channel)
         image.data_type, image.quantity, image.units = "image", name, unit or _NO_UNIT
         _set_places(sidpy, image, pixel_centres(y_min, y_max, ny), pixel_centres(x_min, x_max, nx))
@@ -81,12 +78,10 @@ def _spectra(run: Run, sidpy: Any) -> dict[str, Any]:
         spectra.point_cloud = {"coordinates": places, "spacial_units": "nm", "quantity": "distance"}
         kind = sidpy.DimensionType.POINT_CLOUD
         spectra.set_dimension(0, sidpy.Dimension(np.arange(len(places)), "point", "point", _NO_UNIT, kind))
-    spectra.quantity = str(run.configured(POINT, "spectrometer_quantity"))
-    spectra.units = run.unit(POINT, "spectrometer_spectrum") or _NO_UNIT
-    axis, name = run.configured(POINT, "spectrometer_axis"), str(run.configured(POINT, "spectrometer_axis_name"))
-    (field,) = field_names([name])
-    unit = run.unit(POINT, "spectrometer_axis") or _NO_UNIT
-    dimension = sidpy.Dimension(np.asarray(axis), field, name, unit, sidpy.DimensionType.SPECTRAL)
+    about = run.history.spectroscopy
+    spectra.quantity, spectra.units = about.quantity, about.unit or _NO_UNIT
+    (field,), unit = field_names([about.axis_name]), about.axis_unit or _NO_UNIT
+    dimension = sidpy.Dimension(about.axis, field, about.axis_name, unit, sidpy.DimensionType.SPECTRAL)
     spectra.set_dimension(spectra.ndim - 1, dimension)
     return {"spectra": spectra}
 

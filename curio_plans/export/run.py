@@ -1,19 +1,20 @@
-"""The documents of a run as columns: what every kind of file is written from."""
+"""The documents of a run as columns, from which every kind of file is written."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 import event_model
 import numpy as np
 from numpy.typing import NDArray
 
-from curio_plans.documents.events import Events
+from curio_plans.documents.events import Document, Events
 from curio_plans.documents.history import History
-from curio_plans.documents.start import check_format
-from curio_plans.documents.streams import IMAGE, POINT
+from curio_plans.documents.streams import IMAGE, POINT, Point
+
+_KINDS = ("start", "descriptor", "event", "event_page", "stop")
+"""Kinds of documents whose data are in the documents."""
 
 
 class ExportError(ValueError):
@@ -22,6 +23,13 @@ class ExportError(ValueError):
 
 class Stream:
     """The events of one stream as columns.
+
+    Parameters
+    ----------
+    descriptor : mapping
+        The last descriptor of the stream.
+    events : list of mapping
+        Its event documents, in order.
 
     Attributes
     ----------
@@ -38,20 +46,20 @@ class Stream:
     uids : list of str
         Of the events.
     configuration : mapping of str to (value, data key)
-        The last of the run.
+        The last configuration of the run.
     """
 
-    def __init__(self, name: str, descriptors: list[Mapping[str, Any]], events: list[Mapping[str, Any]]) -> None:
-        self.name = name
-        self.data_keys: Mapping[str, Mapping[str, Any]] = descriptors[-1]["data_keys"]
-        self.columns = {key: _column(name, key, events, self.data_keys[key]) for key in self.data_keys}
+    def __init__(self, descriptor: Mapping[str, Any], events: list[Mapping[str, Any]]) -> None:
+        self.name = str(descriptor["name"])
+        self.data_keys: Mapping[str, Mapping[str, Any]] = descriptor["data_keys"]
+        self.columns = {key: _column(self.name, key, events, self.data_keys[key]) for key in self.data_keys}
         self.timestamps = {key: np.array([event["timestamps"][key] for event in events]) for key in self.data_keys}
         self.time = np.array([event["time"] for event in events], np.float64)
         self.seq_num = np.array([event["seq_num"] for event in events], np.int64)
         self.uids = [str(event["uid"]) for event in events]
         self.configuration: dict[str, tuple[Any, Mapping[str, Any]]] = {
             key: (value, device["data_keys"].get(key, {}))
-            for device in descriptors[-1].get("configuration", {}).values()
+            for device in descriptor.get("configuration", {}).values()
             for key, value in device["data"].items()
         }
 
@@ -72,7 +80,7 @@ class Run:
     streams : mapping of str to Stream
         By name.
     history : History
-        The same documents, as agents see them.
+        What the documents mean: images, spectra, pool, beliefs.
 
     Raises
     ------
@@ -82,85 +90,71 @@ class Run:
         If a later version wrote them.
     """
 
-    def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, documents: Iterable[Document]) -> None:
         documents = list(documents)
         if not documents or documents[0][0] != "start":
             found = documents[0][0] if documents else "nothing"
             raise ExportError(f"expected the documents of one run, a start document first, got {found}")
-        self.start: Mapping[str, Any] = {}
-        self.stop: Mapping[str, Any] = {}
-        self.descriptors: list[Mapping[str, Any]] = []
-        self._documents = documents
-        reader = Events()
-        events: dict[str, list[Mapping[str, Any]]] = {}
+        self.history = History()
+        reader, found_in = Events(), dict[str, list[Mapping[str, Any]]]()
         for name, doc in documents:
-            if name == "start":
-                check_format(doc)
-                self.start, self.stop = doc, {}
-            elif name == "stop":
-                self.stop = doc
-            elif name == "descriptor":
-                self.descriptors.append(doc)
-                events.setdefault(doc["name"], [])
-            elif name not in ("event", "event_page"):
+            if name not in _KINDS:
                 raise ExportError(f"this run has data in other files (a {name} document); only its own can be exported")
+            self.history(name, doc)
+            if name == "descriptor":
+                found_in.setdefault(doc["name"], [])
             for event in reader(name, doc):
-                events[event.stream].append(event.doc)
-        self.streams = {
-            name: Stream(name, [doc for doc in self.descriptors if doc["name"] == name], found)
-            for name, found in events.items()
-        }
-
-    @cached_property
-    def history(self) -> History:
-        """The documents as agents see them."""
-        return History(self._documents)
+                found_in[event.stream].append(event.doc)
+        self.start, self.stop = mapping(self.history.start), mapping(self.history.stop)
+        self.descriptors = list(reader.descriptors.values())
+        last = {doc["name"]: doc for doc in self.descriptors}
+        self.streams = {name: Stream(last[name], events) for name, events in found_in.items()}
 
     @property
     def microscope(self) -> str:
-        """Prefix of the microscope's data keys; empty for a run of another plan."""
-        return str(self.start.get("microscope", ""))
+        """Prefix of the microscope's data keys; empty for a run without one."""
+        return self.history.microscope
 
     @property
     def version(self) -> str:
-        """Our version, with which it was measured."""
-        return str(self.start.get("versions", {}).get("curio-plans", "unknown"))
+        """The version of curio-plans that measured it."""
+        return str(self.told("versions").get("curio-plans", "unknown"))
 
-    def configured(self, stream: str, part: str) -> Any:
-        """Return a configuration value of the microscope, e.g. ``imager_area``; None where the run has none."""
-        if stream not in self.streams:
-            return None
-        return self.streams[stream].configuration.get(f"{self.microscope}_{part}", (None,))[0]
+    def told(self, key: str) -> Mapping[str, Any]:
+        """Return a block of the start document, e.g. ``experiment``; empty where it is missing or no block."""
+        return mapping(self.start.get(key))
 
     @property
-    def channels(self) -> tuple[list[str], list[str]]:
-        """Names and units of the image's channels."""
-        names, units = (self.configured(IMAGE, f"imager_{part}") for part in ("channels", "channel_units"))
-        return [str(name) for name in names], [str(unit) for unit in units]
+    def frame(self) -> NDArray[Any]:
+        """The last image (C, ny, nx) of a run that has one."""
+        frames = self.streams[IMAGE].columns[f"{self.microscope}_imager_frame"]
+        return np.asarray(frames[-1])
 
     @property
-    def has_frame(self) -> bool:
-        """Whether the microscope took an image."""
-        return self._has(IMAGE, "imager_frame")
+    def channels(self) -> list[tuple[str, str]]:
+        """Names and units of the channels of the last image."""
+        units = self.configured(IMAGE, "imager_channel_units")
+        return [(name, str(unit)) for name, unit in zip(self.history.images[-1].channels, units, strict=True)]
 
     @property
     def has_spectra(self) -> bool:
-        """Whether the microscope took spectra."""
-        return self._has(POINT, "spectrometer_spectrum")
+        """Whether the microscope took spectra, and the scanner was read with each."""
+        points = self.history.of(Point)
+        return bool(points) and all(point.position is not None for point in points)
 
     def point(self, part: str) -> NDArray[Any]:
         """Return a column of the points, e.g. ``scanner_x``."""
         return self.streams[POINT].columns[f"{self.microscope}_{part}"]
 
-    def unit(self, stream: str, part: str) -> str:
-        """Return the unit of a data key, or configuration key, of the microscope."""
-        key = f"{self.microscope}_{part}"
-        found = self.streams[stream]
-        declared = found.data_keys.get(key) or found.configuration.get(key, (None, {}))[1]
-        return str(declared.get("units") or "")
+    def configured(self, stream: str, part: str) -> Any:
+        """Return a configuration value of the microscope, e.g. ``spectrometer_dwell``; None where the run has none."""
+        if stream not in self.streams:
+            return None
+        return self.streams[stream].configuration.get(f"{self.microscope}_{part}", (None,))[0]
 
-    def _has(self, stream: str, part: str) -> bool:
-        return stream in self.streams and bool(len(self.streams[stream].columns.get(f"{self.microscope}_{part}", ())))
+    def unit(self, part: str) -> str:
+        """Return the unit of a column of the points, e.g. ``spectrometer_height``."""
+        return str(self.streams[POINT].data_keys[f"{self.microscope}_{part}"].get("units") or "")
 
 
 def _column(stream: str, key: str, events: list[Mapping[str, Any]], declared: Mapping[str, Any]) -> NDArray[Any]:
@@ -174,6 +168,11 @@ def _column(stream: str, key: str, events: list[Mapping[str, Any]], declared: Ma
     if values:
         return np.stack(values)
     return np.empty((0, *(length or 0 for length in declared["shape"])), kind if isinstance(kind, str) else None)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return `value` if it is a mapping, else an empty one; plans of a user's own may keep anything in a document."""
+    return value if isinstance(value, Mapping) else {}
 
 
 TAKEN = ("x", "y", "point", "spectrum", "spectra", "on_field")

@@ -1,9 +1,9 @@
 """A run as a recorded sample: an npz file that ``curio run --sample`` and the backend `recorded` measure again.
 
-Such a file needs one spectrum for each pixel of the image, and none is ever invented. A complete grid of spectra has
-them all; its image is the map of the spectra's heights. A run of the plan ``curiosity`` has them at the places that it
-chose; the rest can be filled, if asked for, with the true spectra that a simulation has recorded. Its image is that of
-the run, at the candidates of the pool: the candidate's pixel, and every `stride`-th.
+Such a file needs one spectrum for each pixel of the image, and none is invented. A complete grid has all spectra; its
+image is the map of their heights. A run of the plan ``curiosity`` has spectra at the places that it chose; the rest can
+be filled, on request, with the true spectra that a simulation recorded. Its image is the image of the run at the
+candidates: every `stride`-th pixel.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curio_plans.documents.streams import IMAGE, POINT
+from agents.protocols import Pool
+from curio_plans.documents.streams import Point
 from curio_plans.export.run import ExportError, Run, to_json
 
 
@@ -61,7 +62,7 @@ def write(run: Run, path: Path, *, truth: bool) -> None:
             f"one of {run.start.get('plan_name', 'another plan')!r} {_spectra(run)}; export it to .nxs instead"
         )
     spectra = cube.spectra if cube.measured.all() else _filled(run, cube, truth)
-    height, width, steps = spectra.shape
+    (height, width, steps), about = spectra.shape, run.history.spectroscopy
     if min(height, width, steps) < 2:
         raise ExportError(
             f"a recorded sample needs at least 2×2 px and 2 steps, got {height}×{width} and {steps}; "
@@ -74,48 +75,43 @@ def write(run: Run, path: Path, *, truth: bool) -> None:
         extent_nm=cube.extent,
         channels=cube.channels,
         channel_units=cube.channel_units,
-        axis=run.configured(POINT, "spectrometer_axis"),
-        axis_name=str(run.configured(POINT, "spectrometer_axis_name")),
-        axis_unit=run.unit(POINT, "spectrometer_axis"),
-        quantity=str(run.configured(POINT, "spectrometer_quantity")),
-        spectrum_unit=run.unit(POINT, "spectrometer_spectrum"),
+        axis=about.axis,
+        axis_name=about.axis_name,
+        axis_unit=about.axis_unit,
+        quantity=about.quantity,
+        spectrum_unit=about.unit,
         measured=cube.measured,
         start=to_json(run.start),
     )
 
 
 def cube_of(run: Run) -> Cube | None:
-    """Return the spectra of a run on the grid that they belong to; None if they belong to none."""
+    """Return the spectra of a run on their grid; None if they lie on none."""
     if not run.has_spectra:
         return None
     if run.history.pool is not None and run.history.observations:
-        return _of_pool(run)
+        return _of_pool(run, run.history.pool)
     if run.start.get("plan_name") == "grid_spectroscopy":
         return _of_grid(run)
     return None
 
 
-def _of_pool(run: Run) -> Cube:
-    pool, frame, recipe = run.history.pool, run.history.frame, run.start["pool"]
-    assert pool is not None  # noqa: S101  checked by the caller
-    assert frame is not None  # noqa: S101  there is no pool without a frame
-    rows, columns = pool.grid
-    first, stride = recipe["window"] // 2, recipe["stride"]
-    image = frame[:, first::stride, first::stride][:, :rows, :columns]
+def _of_pool(run: Run, pool: Pool) -> Cube:
+    first, (rows, columns) = run.history.images[0], pool.grid
+    edge, stride = run.start["pool"]["window"] // 2, run.start["pool"]["stride"]
     spectra = np.full((len(pool), run.history.observations[0].spectrum.size), np.nan)
     for observation in run.history.observations:
         spectra[observation.index] = observation.spectrum
     measured = np.zeros(len(pool), bool)
-    measured[[observation.index for observation in run.history.observations]] = True
-    x_min, x_max, y_min, y_max = (float(edge) for edge in run.configured(IMAGE, "imager_area"))
-    pitch = np.array([(x_max - x_min) / frame.shape[2], (y_max - y_min) / frame.shape[1]]) * stride
+    measured[run.history.measured()] = True
+    (x_min, x_max, y_min, y_max), (_, ny, nx) = first.area, first.frame.shape
+    pitch = np.array([(x_max - x_min) / nx, (y_max - y_min) / ny]) * stride
     low = pool.positions.min(axis=0) - pitch / 2
     high = low + pitch * (columns, rows)
-    channels, units = run.channels
     return Cube(
-        image=image,
-        channels=channels,
-        channel_units=units,
+        image=first.frame[:, edge::stride, edge::stride][:, :rows, :columns],
+        channels=[name for name, _ in run.channels],
+        channel_units=[unit for _, unit in run.channels],
         spectra=spectra.reshape(rows, columns, -1),
         measured=measured.reshape(rows, columns),
         extent=(float(low[0]), float(high[0]), float(low[1]), float(high[1])),
@@ -133,19 +129,19 @@ def _of_grid(run: Run) -> Cube:
     heights = np.full((1, rows, columns), np.nan)
     measured = np.zeros((rows, columns), bool)
     spectra[row, column], heights[0, row, column], measured[row, column] = spectrum, height, True
-    unit = run.unit(POINT, "spectrometer_height")
+    unit = run.unit("spectrometer_height")
     return Cube(heights, ["height of the spectrum"], [unit], spectra, measured, (x_min, x_max, y_min, y_max))
 
 
 def _filled(run: Run, cube: Cube, truth: bool) -> NDArray[np.float64]:
     """Return the spectra with the truth where nothing was measured."""
-    missing = f"only {cube.measured.sum()} of {cube.measured.size} places were measured, and none is invented"
+    missing = f"only {cube.measured.sum()} of {cube.measured.size} places were measured, and no spectrum is invented"
     if run.history.reference is None:
-        raise ExportError(f"{missing}; the truth is not known here, so export the run to .nxs instead")
+        raise ExportError(f"{missing}; the truth is not known, so export the run to .nxs instead")
     if not truth:
-        raise ExportError(f"{missing}; fill the others with the truth that the simulation recorded (--truth)")
+        raise ExportError(f"{missing}; fill the others with the true spectra that the simulation recorded (--truth)")
     return np.where(cube.measured[..., None], cube.spectra, run.history.reference.reshape(cube.spectra.shape))
 
 
 def _spectra(run: Run) -> str:
-    return f"with {len(run.streams[POINT])} spectra" if run.has_spectra else "without spectra"
+    return f"with {len(run.history.of(Point))} spectra" if run.has_spectra else "without spectra"

@@ -1,4 +1,4 @@
-"""The figures of an analysed run, each from the function of the same name in :mod:`curio_plans.study`."""
+"""The figures of an analysed run, each from a function in :mod:`curio_plans.study`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,14 +12,16 @@ from curio_plans import study as analysis
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.report.drawing import (
     ACCENT,
+    ALL_EQUAL,
     FLOOR_COLOURS,
     QUIET,
     belief,
     draw_frame,
     draw_map,
+    draw_spectra,
     leave_blank,
-    spectral_axis,
     spectrum_unit,
+    title,
 )
 from curio_plans.study.common import AnalysisError, Build
 from curio_plans.study.evaluation import evaluate
@@ -50,17 +52,16 @@ def latent(history: AgentRun, data: xarray.Dataset) -> Figure:
     draw_map(sample, history.pool, data["cluster"].to_numpy().astype(float), "class", **style)
     sample.figure.axes[-1].set_yticks(range(classes), [str(number + 1) for number in range(classes)])
     sample.set(title="classes on the sample", xlabel="x / nm", ylabel="y / nm")
-    axis, label = spectral_axis(history)
-    for number, colour in enumerate(colours):
-        spectra.plot(axis, data["spectrum"].to_numpy()[number], color=colour, lw=1.5, label=str(number + 1))
+    styles = [{"color": colour, "lw": 1.5, "label": str(number + 1)} for number, colour in enumerate(colours)]
+    draw_spectra(spectra, history, *zip(data["spectrum"].to_numpy(), styles, strict=True))
     source = {"truth": "all true spectra", "measurements": "measured spectra"}[data.attrs["spectra_from"]]
-    spectra.set(title=f"mean of {source}", xlabel=label, ylabel=f"spectrum / {spectrum_unit(history)}")
+    spectra.set_title(f"mean of {source}")
     spectra.legend(fontsize=7)
     return drawing
 
 
 def acquisitions(history: AgentRun, data: xarray.Dataset) -> Figure:
-    """Draw :func:`curio_plans.study.points.acquisitions`: where points fell, errors there, distances."""
+    """Draw :func:`curio_plans.study.points.acquisitions`: the points, the errors there, their distances."""
     drawing = Figure(figsize=(14, 4), layout="constrained")
     where, errors, distances = drawing.subplots(1, 3)
     draw_frame(where, history)
@@ -72,14 +73,15 @@ def acquisitions(history: AgentRun, data: xarray.Dataset) -> Figure:
         errors.plot(number[here], data["error"][here], ".", color=colour, label=phase)
         distances.plot(number[here], data["nearest"][here], ".", color=colour, label=phase)
     where.legend(fontsize=7, loc="upper right")
-    errors.set(title="error just before measuring", xlabel="point", ylabel=f"rms / {spectrum_unit(history)}")
+    errors.set(title="error of the last prediction", xlabel="point", ylabel=f"rms / {spectrum_unit(history)}")
     if np.isnan(data["error"]).all():
         leave_blank(errors, "this agent predicts no spectra")
     else:
         later = data["error"].to_series().rolling(20, min_periods=5).median()
         errors.plot(number, later, color=QUIET, lw=1, label="median of 20")
         errors.legend(fontsize=7)
-    distances.set(title="distance to the nearest earlier point", xlabel="point", ylabel="nm", ylim=(0, None))
+    distances.set(title="distance to the nearest point before", xlabel="point", ylabel="nm", ylim=(0, None))
+    drawing.suptitle(title(history), fontsize=10)
     return drawing
 
 
@@ -87,9 +89,15 @@ def errors(history: AgentRun, data: xarray.Dataset) -> Figure:
     """Draw :func:`curio_plans.study.errors.error_curve`: learning curve where unmeasured and over the pool, floors."""
     drawing = Figure(figsize=(9.5, 4), layout="constrained")
     unmeasured, pool = drawing.subplots(1, 2)
+    unmeasured.set(title="test set: never measured", xlabel="measured points", ylabel="NMSE (1 = mean spectrum)")
+    pool.set(title="the whole pool", xlabel="measured points")
+    drawing.suptitle(title(history), fontsize=10)
     points, unit = data["points"], data.attrs["mean_spectrum_mse"]
+    if unit == 0:
+        leave_blank(unmeasured, ALL_EQUAL)
+        leave_blank(pool, ALL_EQUAL)
+        return drawing
     unmeasured.plot(points, data["unmeasured_nmse"], color=ACCENT, lw=1.5)
-    unmeasured.set(title="test set: what was never measured", ylabel="NMSE (1 = mean spectrum)")
     pool.plot(points, data["mse"] / unit, color=ACCENT, lw=1.5, label="agent")
     pool.plot(points, data["best"] / unit, color=ACCENT, lw=1, ls="--", label="best so far (published convention)")
     for kind, colour in FLOOR_COLOURS.items() if "floor" in data else ():
@@ -97,12 +105,10 @@ def errors(history: AgentRun, data: xarray.Dataset) -> Figure:
         pool.errorbar(
             data["floor_points"], mean, spread, color=colour, lw=1, capsize=2, label=f"ridge on {kind}, random points"
         )
-    pool.set(title="the whole pool")
     for axes in (unmeasured, pool):
         axes.axhline(1, color=QUIET, lw=0.8, ls=":", label="mean spectrum")
-        axes.set(xlabel="measured points", ylim=(0, None))
+        axes.set_ylim(0, None)
     pool.legend(fontsize=7, loc="lower left")
-    drawing.suptitle(_title(history), fontsize=10)
     return drawing
 
 
@@ -125,10 +131,11 @@ def maps(history: AgentRun, data: xarray.Dataset) -> Figure:
         (expected, _), true, known = belief(history, drawn, "predicted_error"), drawn["error"], measured.ravel()
         panels[-1].plot(expected[~known], true[~known], ".", color=QUIET, ms=2, label="unmeasured")
         panels[-1].plot(expected[known], true[known], ".", color=ACCENT, ms=3, label="measured")
-        correlation = data.attrs.get("rank_correlation", np.nan)
-        panels[-1].set(title=f"rank correlation {correlation:.2f}", xlabel="expected", ylabel="true")
+        correlation = data.attrs.get("rank_correlation")
+        heading = "expected and true error" if correlation is None else f"rank correlation {correlation:.2f}"
+        panels[-1].set(title=heading, xlabel="error the agent expects", ylabel="true error")
         panels[-1].legend(fontsize=7)
-    drawing.suptitle(f"{_title(history)}, after {data.attrs['observations']} points", fontsize=10)
+    drawing.suptitle(f"{title(history)}, after {data.attrs['observations']} points", fontsize=10)
     return drawing
 
 
@@ -145,7 +152,7 @@ def patch_sizes(history: AgentRun, data: xarray.Dataset) -> Figure:
         ylabel="validation NMSE ± standard error", xticks=data["window"].to_numpy(),
     )  # fmt: skip
     axes.legend(fontsize=7)
-    drawing.suptitle(_title(history), fontsize=10)
+    drawing.suptitle(title(history), fontsize=10)
     return drawing
 
 
@@ -159,7 +166,7 @@ FIGURES: Mapping[str, Callable[[AgentRun, Build], Figure]] = {
 """By name, what draws a figure of a run."""
 
 SLOW = ("patch-sizes",)
-"""Figures that train the agent many times; drawn only when asked for by name."""
+"""Figures that train the agent many times; drawn only if named."""
 
 
 def write_figures(
@@ -206,7 +213,3 @@ def write_figures(
 
 
 _MAP_TITLES = {"predicted_error": "error the agent expects", "error": "true error"}
-
-
-def _title(history: AgentRun) -> str:
-    return f"{history.config.get('agent', '')}   {history.uid[:8]}"

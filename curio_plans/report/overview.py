@@ -1,65 +1,62 @@
-"""One picture of a run: where it measured, what it expected, what it learned."""
+"""One picture of a run: where it measured, and what its agent expected and learned."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from agents.protocols import Pool
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Point
 from curio_plans.report.drawing import (
     ACCENT,
+    ALL_EQUAL,
     FLOOR_COLOURS,
     QUIET,
     Array,
     belief,
     draw_frame,
     draw_map,
+    draw_spectra,
     leave_blank,
-    spectral_axis,
+    measured_style,
+    predicted_style,
     spectrum_unit,
+    title,
 )
 from curio_plans.report.summary import ReportError
 from curio_plans.study import floors
-from curio_plans.study.evaluation import Evaluation, final_prediction
+from curio_plans.study.evaluation import LEAST, Evaluation, final_prediction
+
+EXAMPLES = 3
+"""Number of spectra that are drawn."""
 
 
 def figure(history: History, evaluation: Evaluation | None = None) -> Figure:
-    """Draw a run: path of chosen points, predicted and true error, learning curve, three spectra.
+    """Draw a run: points on the image and three spectra; of an agent also its errors and its learning curve.
 
     Parameters
     ----------
     history : History
         A run with an image.
     evaluation : Evaluation, optional
-        From :func:`evaluate`; adds floors to the learning curve.
+        From :func:`curio_plans.study.evaluate`; adds floors to the learning curve.
 
     Raises
     ------
     ReportError
         If the run has no image.
     """
-    if history.frame is None or history.start is None:
-        raise ReportError("this run has no image; there is nothing to draw")
-    drawing = Figure(figsize=(14, 7.2), layout="constrained")
-    rows = drawing.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    maps, curves = rows[0].subgridspec(1, 4, width_ratios=(1, 1, 1, 1.25)), rows[1].subgridspec(1, 3)
-    image, predicted, true, curve = (drawing.add_subplot(maps[column]) for column in range(4))
-    spectra_axes = [drawing.add_subplot(curves[column]) for column in range(3)]
-    _draw_path(image, history)
-    prediction = final_prediction(history)
-    label = "agent"
-    if prediction is None and history.pool is not None and len(history.observations) >= 10:
-        spectra = np.stack([observation.spectrum for observation in history.observations])
-        measured = [observation.index for observation in history.observations]
-        prediction, label = floors.ridge_prediction(history.pool, spectra, measured), "kernel ridge"
-    _draw_predicted_error(predicted, history)
-    _draw_true_error(true, history, prediction, label)
-    _draw_curve(curve, history, evaluation)
-    for axes, (title, index) in zip(spectra_axes, _examples(history, prediction), strict=True):
-        _draw_spectrum(axes, history, prediction, label, title, index)
-    agent = history.start.get("agent", {}).get("agent", "")
-    drawing.suptitle(f"{history.start.get('plan_name', 'run')} {agent}   {history.start['uid'][:8]}", fontsize=11)
+    if not history.images:
+        raise ReportError(
+            "this run has no image, so there is nothing to draw; curio export writes its spectra to a file"
+        )
+    pool = history.pool
+    drawing = _draw_points_only(history) if pool is None else _draw_agent_run(history, pool, evaluation)
+    drawing.suptitle(title(history), fontsize=11)
     return drawing
 
 
@@ -70,49 +67,115 @@ def save_figure(history: History, path: Path, evaluation: Evaluation | None = No
     return path
 
 
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """Who predicts spectra, and the predicted spectra (N, K)."""
+
+    name: str
+    prediction: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Example:
+    """One spectrum (K,) to show; `kind` is true or measured, `predicted` what the model says there."""
+
+    title: str
+    kind: str
+    spectrum: Array
+    predicted: Array | None = None
+
+
+def _draw_points_only(history: History) -> Figure:
+    """Draw a run without an agent."""
+    points = history.of(Point)
+    examples = _some_points(points)
+    drawing = Figure(figsize=(4 + 3.4 * len(examples), 3.7), layout="constrained")
+    image, *spectra = drawing.subplots(1, 1 + len(examples), squeeze=False)[0]
+    draw_frame(image, history)
+    places = np.array([(number, *point.position) for number, point in enumerate(points, start=1) if point.position])
+    if len(places):
+        _draw_in_order(image, places)
+    _draw_examples(spectra, history, examples, None)
+    return drawing
+
+
+def _draw_agent_run(history: History, pool: Pool, evaluation: Evaluation | None) -> Figure:
+    drawing = Figure(figsize=(14, 7.2), layout="constrained")
+    rows = drawing.add_gridspec(2, 1, height_ratios=(1.15, 1))
+    maps, curves = rows[0].subgridspec(1, 4, width_ratios=(1, 1, 1, 1.25)), rows[1].subgridspec(1, EXAMPLES)
+    image, predicted, true, curve = (drawing.add_subplot(maps[column]) for column in range(4))
+    spectra = [drawing.add_subplot(curves[column]) for column in range(EXAMPLES)]
+    model = _model(history, pool)
+    _draw_path(image, history)
+    _draw_predicted_error(predicted, history, pool)
+    _draw_true_error(true, history, pool, model)
+    _draw_curve(curve, history, evaluation)
+    examples = _some_points(history.of(Point)) if model is None else _good_and_bad(history, model)
+    _draw_examples(spectra, history, examples, model)
+    return drawing
+
+
+def _model(history: History, pool: Pool) -> _Model | None:
+    """Return the agent as a model; where it predicts nothing, a regression over enough points; else None."""
+    prediction = final_prediction(history)
+    if prediction is not None:
+        return _Model("agent", prediction)
+    if len(history.observations) < LEAST:
+        return None
+    spectra = np.stack([observation.spectrum for observation in history.observations])
+    return _Model("kernel ridge", floors.ridge_prediction(pool, spectra, history.measured()))
+
+
 def _draw_path(axes: Axes, history: History) -> None:
     draw_frame(axes, history)
-    if not history.observations:
-        return
-    places = np.array([observation.position for observation in history.observations])
     begun = {decision.candidate for decision in history.decisions if decision.phase == "initial"}
-    initial = np.array([observation.index in begun for observation in history.observations])
-    if initial.any():
-        axes.plot(places[initial, 0], places[initial, 1], "o", mfc="none", mec="#38bdf8", ms=5, label="initial")
+    initial = np.array([one.position for one in history.observations if one.index in begun])
+    chosen = np.array([
+        (number, *one.position) for number, one in enumerate(history.observations, start=1) if one.index not in begun
+    ])  # fmt: skip
+    if len(initial):
+        axes.plot(initial[:, 0], initial[:, 1], "o", mfc="none", mec="#38bdf8", ms=5, label="initial")
         axes.legend(loc="upper right", fontsize=7)
-    if (~initial).any():
-        axes.plot(places[~initial, 0], places[~initial, 1], "-", color=ACCENT, lw=0.4, alpha=0.6)
-        dots = axes.scatter(places[~initial, 0], places[~initial, 1], c=np.flatnonzero(~initial), s=12, cmap="autumn")
-        axes.figure.colorbar(dots, ax=axes, label="point", shrink=0.75)
+    if len(chosen):
+        axes.plot(chosen[:, 1], chosen[:, 2], "-", color=ACCENT, lw=0.4, alpha=0.6)
+        _draw_in_order(axes, chosen)
 
 
-def _draw_predicted_error(axes: Axes, history: History) -> None:
+def _draw_in_order(axes: Axes, places: Array) -> None:
+    """Draw places (n, 3), each number, x, y; the colour is the number."""
+    dots = axes.scatter(places[:, 1], places[:, 2], c=places[:, 0], s=12, cmap="autumn")
+    axes.figure.colorbar(dots, ax=axes, label="point", shrink=0.75, ticks=MaxNLocator(integer=True))
+
+
+def _draw_predicted_error(axes: Axes, history: History, pool: Pool) -> None:
     axes.set(title="error the agent expects", xlabel="x / nm")
-    if history.pool is None or not history.maps or "predicted_error" not in history.maps[-1].maps:
+    if not history.maps or "predicted_error" not in history.maps[-1].maps:
         return leave_blank(axes, "this agent predicts no error")
     values, unit = belief(history, history.maps[-1].maps, "predicted_error")
-    return draw_map(axes, history.pool, values, unit)
+    return draw_map(axes, pool, values, unit)
 
 
-def _draw_true_error(axes: Axes, history: History, prediction: Array | None, label: str) -> None:
-    axes.set(title=f"true error ({label})", xlabel="x / nm")
-    if history.pool is None or history.reference is None:
-        return leave_blank(axes, "the truth is not known here")
-    if prediction is None:
+def _draw_true_error(axes: Axes, history: History, pool: Pool, model: _Model | None) -> None:
+    axes.set(title=f"true error ({'agent' if model is None else model.name})", xlabel="x / nm")
+    if history.reference is None:
+        return leave_blank(axes, "the truth is not known")
+    if model is None:
         return leave_blank(axes, "no prediction yet")
-    rms = np.sqrt(((prediction - history.reference) ** 2).mean(axis=1))
-    return draw_map(axes, history.pool, rms, f"rms / {spectrum_unit(history)}")
+    rms = np.sqrt(((model.prediction - history.reference) ** 2).mean(axis=1))
+    return draw_map(axes, pool, rms, f"rms / {spectrum_unit(history)}")
 
 
 def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> None:
     axes.set(title="learning curve", xlabel="measured points", ylabel="NMSE (1 = mean spectrum)")
     if evaluation is None:
-        return leave_blank(axes, "no truth to compare with")
+        return leave_blank(axes, f"the truth is not known, or fewer than {LEAST} points")
+    if evaluation.all_equal:
+        return leave_blank(axes, ALL_EQUAL)
     unit = evaluation.mean_spectrum
     axes.axhline(1, color=QUIET, lw=0.8, ls=":", label="mean spectrum")
     for kind, colour in FLOOR_COLOURS.items():
-        curve, label = evaluation.floors[kind], f"ridge, {kind}"
-        axes.errorbar(curve.points, curve.mse / unit, curve.spread / unit, color=colour, lw=1, capsize=2, label=label)
+        curve, label = evaluation.floors[kind].relative(unit), f"ridge, {kind}"
+        axes.errorbar(curve.points, curve.mse, curve.spread, color=colour, lw=1, capsize=2, label=label)
     if evaluation.curve is not None:
         axes.plot(evaluation.curve.points, evaluation.curve.mse / unit, color=ACCENT, lw=1.5, label="agent")
     axes.plot(
@@ -125,45 +188,41 @@ def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> 
     return None
 
 
-def _examples(history: History, prediction: Array | None) -> list[tuple[str, int | None]]:
-    """Return three places to show: predicted well, middling and badly, never measured where that can be judged."""
-    if prediction is None or history.pool is None:
-        return [(f"point {n + 1}", n if n < len(history.observations) else None) for n in range(3)]
-    measured = [observation.index for observation in history.observations]
+def _some_points(points: list[Point]) -> list[_Example]:
+    """Return spectra from the beginning, the middle and the end of a run."""
+    numbers = sorted({0, len(points) // 2, len(points) - 1}) if points else []
+    return [_Example(f"point {number + 1}", "measured", points[number].spectrum) for number in numbers]
+
+
+def _good_and_bad(history: History, model: _Model) -> list[_Example]:
+    """Return candidates that are predicted well, middling and badly, never measured where the truth is known."""
+    measured = history.measured()
     if history.reference is not None:
-        places = np.delete(np.arange(len(prediction)), measured)
-        mse = ((prediction - history.reference) ** 2).mean(axis=1)[places]
-        kind = "unmeasured"
+        kind, where, spectra = "true", "unmeasured", history.reference
+        candidates = np.delete(np.arange(len(spectra)), measured)
     else:
-        places = np.array(measured)
-        spectra = np.stack([observation.spectrum for observation in history.observations])
-        mse = ((prediction[measured] - spectra) ** 2).mean(axis=1)
-        kind = "measured"
-    if len(places) == 0:
-        return [("", None)] * 3
-    order = places[np.argsort(mse)]
+        kind, where, candidates = "measured", "measured", np.array(measured, dtype=np.int64)
+        spectra = np.full_like(model.prediction, np.nan)
+        for observation in history.observations:
+            spectra[observation.index] = observation.spectrum
+    if not len(candidates):
+        return []
+    order = candidates[np.argsort(((model.prediction - spectra) ** 2).mean(axis=1)[candidates])]
+    chosen = {percent: order[round(percent / 100 * (len(order) - 1))] for percent in (10, 50, 90)}
     return [
-        (f"{kind}, error at the {percent}th percentile", int(order[round(percent / 100 * (len(order) - 1))]))
-        for percent in (10, 50, 90)
+        _Example(f"{where}, error at the {percent}th percentile", kind, spectra[index], model.prediction[index])
+        for percent, index in chosen.items()
     ]
 
 
-def _draw_spectrum(
-    axes: Axes, history: History, prediction: Array | None, label: str, title: str, index: int | None
-) -> None:
-    axis, label_of_axis = spectral_axis(history)
-    axes.set(title=title, xlabel=label_of_axis, ylabel=f"{history.spectroscopy.quantity} / {spectrum_unit(history)}")
-    if index is None:
-        return leave_blank(axes, "not measured")
-    if prediction is None:
-        axes.plot(axis, history.observations[index].spectrum, color=QUIET, lw=1)
-        return None
-    if history.reference is not None:
-        truth, name = history.reference[index], "true"
-    else:
-        truth = next(o.spectrum for o in history.observations if o.index == index)
-        name = "measured"
-    axes.plot(axis, truth, ".-", color=QUIET, lw=0.8, ms=3, label=name)
-    axes.plot(axis, prediction[index], color=ACCENT, lw=1.5, label=f"predicted ({label})")
-    axes.legend(fontsize=7)
-    return None
+def _draw_examples(panels: list[Axes], history: History, examples: list[_Example], model: _Model | None) -> None:
+    for axes, example in zip(panels, examples, strict=False):
+        axes.set_title(example.title)
+        drawn = [(example.spectrum, measured_style(example.kind))]
+        if example.predicted is not None and model is not None:
+            drawn.append((example.predicted, predicted_style(f"predicted ({model.name})")))
+        draw_spectra(axes, history, *drawn)
+        if len(drawn) > 1:
+            axes.legend(fontsize=7)
+    for axes in panels[len(examples) :]:
+        leave_blank(axes, "no spectrum")

@@ -1,8 +1,15 @@
 """The facts of a run that a reader wants first."""
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Point, Rejected
+from curio_plans.study.common import describe_config
 
 
 class ReportError(ValueError):
@@ -14,21 +21,15 @@ def summary(history: History) -> dict[str, str]:
     start = history.start
     if start is None:
         raise ReportError("expected the documents of a run, got none")
-    facts = {"uid": str(start["uid"]), "plan": str(start.get("plan_name", "unknown"))}
-    facts["status"] = str(history.stop["exit_status"]) if history.stop else "no stop document: running, or ended badly"
-    sample = start.get("sample", {}).get("sample", {})
-    facts["sample"] = ", ".join(str(sample[key]) for key in ("kind", "file") if key in sample)
-    if "seed" in sample:
-        facts["sample"] += f", seed {sample['seed']}"
-    if "agent" in start:
-        facts["agent"] = ", ".join(
-            str(value) if key == "agent" else f"{key}={value}" for key, value in start["agent"].items()
-        )
-        if start.get("learned_from"):
-            facts["learned from"] = ", ".join(
-                f"{run['uid'][:8]} ({run['observations']} spectra)" for run in start["learned_from"]
-            )
-        facts["points"] = f"{len(history.observations)} measured of {start['points']} planned"
+    facts = {
+        "uid": str(start["uid"]),
+        "plan": str(start.get("plan_name", "unknown")),
+        "status": str(history.stop["exit_status"]) if history.stop else "no stop document: running, or ended badly",
+        "sample": _sample(start.get("sample")),
+        **(_of_agent(history, start) if _has_agent(start) else _of_other(history)),
+    }
+    if rejected := history.of(Rejected):
+        facts["rejected"] = _reasons([bad.reason for bad in rejected])
     if history.ending is not None:
         facts["ended"] = history.ending.reason
     if (estimate := history.estimate) is not None:
@@ -36,10 +37,48 @@ def summary(history: History) -> dict[str, str]:
     if history.pool is not None:
         rows, columns = history.pool.grid
         facts["pool"] = f"{len(history.pool)} candidates ({rows} × {columns}), window {start['pool']['window']} px"
-    if history.decisions:
-        seconds = np.array([decision.think_time for decision in history.decisions if decision.phase != "initial"])
-        if seconds.size:
-            facts["thinking"] = f"{seconds.mean():.2f} s a decision on average, {seconds.sum():.0f} s in all"
-    if history.observations:
-        facts["instrument time"] = f"{history.observations[-1].time / 60:.1f} min"
-    return facts
+    seconds = np.array([decision.think_time for decision in history.decisions if decision.phase != "initial"])
+    if seconds.size:
+        facts["thinking"] = f"{seconds.mean():.2f} s a decision on average, {seconds.sum():.0f} s in all"
+    if history.time:
+        facts["instrument time"] = f"{history.time / 60:.1f} min"
+    return {label: text for label, text in facts.items() if text}
+
+
+def _sample(described: Any) -> str:
+    """Return what is known of the sample; plans of a user's own may describe it with any value."""
+    if not isinstance(described, Mapping):
+        return "" if described is None else str(described)
+    sample = described.get("sample", {})
+    if not isinstance(sample, Mapping):
+        return str(sample)
+    text = ", ".join(str(sample[key]) for key in ("kind", "file") if key in sample)
+    return f"{text}, seed {sample['seed']}" if "seed" in sample else text
+
+
+def _has_agent(start: Mapping[str, Any]) -> bool:
+    """Tell whether an agent was to decide; plans of a user's own may keep something else as ``agent``."""
+    return isinstance(start.get("agent"), Mapping) and "points" in start
+
+
+def _of_agent(history: History, start: Mapping[str, Any]) -> dict[str, str]:
+    prior = [f"{run['uid'][:8]} ({run['observations']} spectra)" for run in start.get("learned_from", [])]
+    return {
+        "agent": describe_config(start["agent"]),
+        "learned from": ", ".join(prior),
+        "points": f"{len(history.observations)} measured of {start['points']} planned",
+    }
+
+
+def _of_other(history: History) -> dict[str, str]:
+    numbers = {"images": len(history.images), "points": len(history.of(Point))}
+    return {label: f"{number} measured" for label, number in numbers.items() if number}
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    """Count reasons, and give an example of the commonest one; they differ in their numbers."""
+    kinds = [re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", reason) for reason in reasons]
+    kind, count = Counter(kinds).most_common(1)[0]
+    example = reasons[kinds.index(kind)]
+    often = "" if count == len(reasons) else f", {count} of them"
+    return f"{len(reasons)} spectra{often}: {example}"

@@ -1,6 +1,7 @@
 from .drift import DriftCorrection
 from .escalation import EscalationRule
 from .quality import Quality, QualityError
+from .request import RunRequest
 from .stopping import StoppingRule
 
 __all__ = [
@@ -8,5 +9,6 @@ __all__ = [
     "EscalationRule",
     "Quality",
     "QualityError",
+    "RunRequest",
     "StoppingRule",
 ]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from curio_plans.validation import Frozen, Number, Positive, PositiveWhole
+from curio_plans.validation import Frozen, Positive, PositiveWhole, as_number
 
 
 class DriftCorrection(Frozen):
@@ -26,7 +26,7 @@ class DriftCorrection(Frozen):
     every_points: PositiveWhole | None = None
     every_minutes: Positive | None = None
     channel: str | None = None
-    min_confidence: Annotated[Number, Field(ge=-1, le=1)] = 0.5
+    min_confidence: Annotated[float, Field(ge=-1, le=1), as_number] = 0.5
 
     def model_post_init(self, _: Any) -> None:
         """Refuse a correction that would never look.

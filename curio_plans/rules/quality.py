@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from curio_plans.validation import Fraction, Frozen, NonNegative, Whole
+from curio_plans.validation import Fraction, Frozen, NonNegative, as_whole
 
 
 class QualityError(RuntimeError):
@@ -35,7 +35,7 @@ class Quality(Frozen):
     min_resonance: Fraction = 0.5
     min_snr: NonNegative = 0.0
     policy: Literal["retry", "skip", "stop"] = "retry"
-    retries: Annotated[Whole, Field(ge=0, le=100)] = 2
+    retries: Annotated[int, Field(ge=0, le=100), as_whole] = 2
 
     @property
     def attempts(self) -> int:

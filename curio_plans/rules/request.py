@@ -1,7 +1,7 @@
 """A run of the plan ``curiosity`` as one frozen value: what the start document keeps as its arguments."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -9,7 +9,7 @@ from curio_plans.rules.drift import DriftCorrection
 from curio_plans.rules.escalation import EscalationRule
 from curio_plans.rules.quality import Quality
 from curio_plans.rules.stopping import StoppingRule
-from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, Whole, validated
+from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, as_whole, validated
 
 
 class RunRequest(Frozen):
@@ -25,7 +25,7 @@ class RunRequest(Frozen):
     points : int
         Spectra in total, initial ones included; with `until` at most.
     window : int
-        Side in px of the patch that the agent sees around each candidate.
+        Side in px of the patch that the agent sees around each candidate, at least 3.
     stride : int or None
         Distance between candidates in px; None for the smallest that gives at most 2 500 candidates.
     channels : tuple of str or None
@@ -52,10 +52,10 @@ class RunRequest(Frozen):
 
     agent: dict[str, Any]
     points: PositiveWhole = 100
-    window: PositiveWhole = 9
+    window: Annotated[int, Field(ge=3), as_whole] = 9
     stride: PositiveWhole | None = None
     channels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    lookahead: Annotated[Whole, Field(ge=0, le=1)] = 0
+    lookahead: Annotated[Literal[0, 1], as_whole] = 0
     map_every: NonNegativeWhole = 10
     quality: Quality = Quality()
     drift: DriftCorrection | None = None

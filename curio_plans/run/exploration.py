@@ -121,11 +121,13 @@ class Exploration:
             return None
         image_due = self.drift is not None and self.drift.image_due(number)
         if self.stopping is not None and (spent := self.stopping.spent(image_due=image_due)):
-            return (yield from self.end(spent))
+            yield from self.end(spent)
+            return None
         yield from self.think(number)
         thought = self.thinker.thought(number)
         if self.stopping is not None and thought is not None and (enough := self.stopping.satisfied(thought)):
-            return (yield from self.end(enough))
+            yield from self.end(enough)
+            return None
         new = yield from stubs.record_decision(self.thinker, number, escalates=self.escalation is not None)
         if self.map_due:
             yield from stubs.record_belief(self.thinker, number)

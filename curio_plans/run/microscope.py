@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from bluesky.protocols import Movable, Readable, Triggerable
 
 
-class Scanner(Readable, Movable, Protocol):
+class Scanner(Readable[Any], Movable[Any], Protocol):
     """Moves to (x, y) in nm; refuses places outside its range before anything moves."""
 
     position: Any
@@ -18,13 +18,13 @@ class Scanner(Readable, Movable, Protocol):
         """Raise if the scanner cannot go to `value`."""
 
 
-class Tip(Readable, Movable, Protocol):
+class Tip(Readable[Any], Movable[Any], Protocol):
     """Moves to ``"engaged"`` or ``"withdrawn"``."""
 
     position: Any
 
 
-class Imager(Readable, Triggerable, Protocol):
+class Imager(Readable[Any], Triggerable, Protocol):
     """Takes frames (C, ny, nx) of `area` with `pixels` (ny, nx)."""
 
     area: Any
@@ -37,7 +37,7 @@ class Imager(Readable, Triggerable, Protocol):
         """Raise if the frame that is set may not be taken."""
 
 
-class Spectrometer(Readable, Triggerable, Protocol):
+class Spectrometer(Readable[Any], Triggerable, Protocol):
     """Takes spectra (K,) at the present position."""
 
     axis: Any
@@ -51,14 +51,14 @@ class Spectrometer(Readable, Triggerable, Protocol):
         """Raise if spectra may not be taken at `places` (x, y) in nm, one after the other."""
 
 
-class Reference(Readable, Triggerable, Protocol):
+class Reference(Readable[Any], Triggerable, Protocol):
     """The true spectra at `positions`, where they are known."""
 
     available: bool
     positions: Any
 
 
-class Microscope(Readable, Protocol):
+class Microscope(Readable[Any], Protocol):
     """An atomic force microscope as the plans see it."""
 
     scanner: Scanner

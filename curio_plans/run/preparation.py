@@ -11,7 +11,7 @@ from agents.pool import automatic_stride, candidate_positions
 from agents.protocols import Agent, Config, EstimatesError, Past
 from curio_plans.documents.events import Documents, Stored
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import PastError, learns, look_back
+from curio_plans.documents.prior_runs import PriorRunError, learns_from_prior_runs, read_prior_runs
 from curio_plans.rules.request import RunRequest
 from curio_plans.run.drift import Drift
 from curio_plans.run.escalation import Escalation
@@ -84,7 +84,7 @@ def prepare(
     corners = corners_of(positions)
     for corner in corners:
         afm.scanner.check_value(corner.place)
-    past = look_back(
+    past = read_prior_runs(
         request.learn_from or (),
         stored,
         channels=list(request.channels or ()),
@@ -161,9 +161,9 @@ def _check_learns(agent: Agent, past: Sequence[Past]) -> None:
     """Let `agent`, which is not asked again, ingest prior runs; raise ValueError if it cannot learn from them."""
     if not past:
         return
-    if not learns(agent):
-        raise PastError(
-            f"the agent {agent.config.get('agent')!r} does not learn from earlier runs; choose one that does, or leave "
+    if not learns_from_prior_runs(agent):
+        raise PriorRunError(
+            f"the agent {agent.config.get('agent')!r} does not learn from prior runs; choose one that does, or leave "
             "out learn_from"
         )
     agent.ingest(*past)

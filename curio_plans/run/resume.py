@@ -13,7 +13,7 @@ from bluesky.utils import MsgGenerator
 from agents.protocols import Answer, Past
 from curio_plans.documents.events import DocumentError, Documents, Event, events
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import PastError, check_past
+from curio_plans.documents.prior_runs import PriorRunError, check_prior_runs
 from curio_plans.documents.streams import ATTEMPT, ESCALATION, IMAGE, POINT, REJECTED, REJECTED_IMAGE
 from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
@@ -48,7 +48,7 @@ class ResumedRun:
 
     @classmethod
     def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "ResumedRun":
-        """Read a stored run; `past` are the runs that its agent learned from.
+        """Read a stored run; `past` are the prior runs of its agent.
 
         Raises
         ------
@@ -95,11 +95,17 @@ class ResumedRun:
         """What people said of the experiment, as metadata; empty if nothing."""
         return {"experiment": self.start["experiment"]} if "experiment" in self.start else {}
 
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The limits that the instrument had, as the baseline says; empty where it does not."""
+        stored = self._settings.get(f"{self.start.get('microscope', 'afm')}_envelope", "")
+        return dict(json.loads(stored)) if stored else {}
+
     def check(self, afm: Microscope) -> None:
         """Raise ResumeError unless prior runs, sample and settings are those of the stored run."""
         try:
-            check_past(self.history)
-        except PastError as error:
+            check_prior_runs(self.start, self.history.past)
+        except PriorRunError as error:
             raise ResumeError(f"run {self.uid} cannot be resumed: {error}") from error
         stored, present = self.start["sample"], afm.describe_sample()
         differences = _differences(stored.get("sample", {}), present.get("sample", {}))
@@ -146,7 +152,8 @@ def _devices(afm: Microscope) -> list[Any]:
 
 def is_fresh(afm: Microscope) -> bool:
     """Tell whether this is a simulated instrument with which nothing was measured yet."""
-    times = [afm.imager.read()[f"{afm.imager.name}_time"], afm.spectrometer.read()[f"{afm.spectrometer.name}_time"]]
+    devices: list[Any] = [afm.imager, afm.spectrometer]
+    times = [device.read()[f"{device.name}_time"] for device in devices]
     return afm.reference.available and all(np.isnan(entry["value"]) for entry in times)
 
 

@@ -25,6 +25,7 @@ from curio_plans.documents.streams import (
 from curio_plans.rules.quality import Quality, QualityError, judge_frame
 from curio_plans.run.microscope import Microscope
 from curio_plans.run.notes import LateNote, Note
+from curio_plans.run.plan import plan
 from curio_plans.run.thinker import Thinker, ThinkingError, Thought
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ Ask = Callable[[Question], MsgGenerator[str]]
 """A plan that shows a question to a human and returns the answer."""
 
 
+@plan
 def take_image(afm: Microscope, retries: int = 0) -> MsgGenerator[Any]:
     """Engage and take one frame: an event of the ``image`` stream. Returns the reading.
 
@@ -62,6 +64,7 @@ def take_image(afm: Microscope, retries: int = 0) -> MsgGenerator[Any]:
     raise QualityError(f"expected a whole image, got {1 + retries} of which {reason}; check contact and scanner")
 
 
+@plan
 def take_spectrum(
     afm: Microscope, position: Place, also: Iterable[Any] = (), *, judge: Judge | None = None
 ) -> MsgGenerator[str]:
@@ -83,6 +86,7 @@ def take_spectrum(
     return reason
 
 
+@plan
 def take_good_spectrum(
     afm: Microscope,
     position: Place,
@@ -120,6 +124,7 @@ def take_good_spectrum(
     return reason
 
 
+@plan
 def finer_spectrum(
     afm: Microscope, position: Place, also: Iterable[Any] = (), *, steps_per_cycle: int = 128, cycles: int = 4
 ) -> MsgGenerator[Any]:
@@ -139,6 +144,7 @@ def finer_spectrum(
     return (yield from with_settings(settings, measure()))
 
 
+@plan
 def with_settings(settings: Mapping[Any, Any], plan: MsgGenerator[T]) -> MsgGenerator[T]:
     """Set signals, run `plan`, and set them back, whatever happens. Returns what `plan` returns.
 
@@ -160,9 +166,11 @@ def with_settings(settings: Mapping[Any, Any], plan: MsgGenerator[T]) -> MsgGene
         for signal, value in before.items():
             yield from bps.mv(signal, value)
 
-    return (yield from bpp.finalize_wrapper(run(), restore))
+    result: T = yield from bpp.finalize_wrapper(run(), restore)
+    return result
 
 
+@plan
 def measure_once(device: Any) -> MsgGenerator[None]:
     """Trigger a measurement that is not made again when the RunEngine repeats this after a pause.
 
@@ -172,6 +180,7 @@ def measure_once(device: Any) -> MsgGenerator[None]:
     yield from bps.trigger(device, wait=True)
 
 
+@plan
 def think(
     thinker: Thinker,
     number: int,
@@ -218,11 +227,13 @@ def think(
         yield from bps.checkpoint()
 
 
+@plan
 def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> MsgGenerator[None]:
     """Let the agent start to think about decision `number` while the plan goes on; see :meth:`Thinker.set`."""
     yield from bps.abs_set(thinker, number, records=records, group="look ahead")
 
 
+@plan
 def record_decision(thinker: Thinker, number: int, *, escalates: bool = False) -> MsgGenerator[Decision | None]:
     """Record decision `number`: an event of the ``agent`` stream. Returns it; None in a simulator.
 
@@ -238,11 +249,13 @@ def record_decision(thinker: Thinker, number: int, *, escalates: bool = False) -
     return thinker.decision(number, escalates=escalates) if reading else None
 
 
+@plan
 def record_belief(thinker: Thinker, number: int) -> MsgGenerator[None]:
     """Record what the agent believed at decision `number`, if anything: an event of the ``agent_map`` stream."""
     yield from _record_thought(thinker, thinker.thought(number))
 
 
+@plan
 def record_last_belief(thinker: Thinker) -> MsgGenerator[None]:
     """Let the agent learn from everything measured, and record what it then believes, if anything."""
     yield from bps.trigger(thinker, wait=True)
@@ -255,6 +268,7 @@ def _record_thought(thinker: Thinker, thought: Thought | None) -> MsgGenerator[N
         yield from record([Note.of(thinker.belief(thought), unit, thought.timestamp)], MAP)
 
 
+@plan
 def record(devices: Sequence[Any], stream: str) -> MsgGenerator[Any]:
     """Read devices that were triggered before: an event of `stream`. Returns the reading."""
 
@@ -273,6 +287,7 @@ def record(devices: Sequence[Any], stream: str) -> MsgGenerator[Any]:
     return (yield from bpp.contingency_wrapper(read_all(), except_plan=drop, else_plan=bps.save))
 
 
+@plan
 def withdraw(afm: Microscope) -> MsgGenerator[None]:
     """Lift the tip off the surface and wait until it is."""
     yield from bps.mv(afm.tip, "withdrawn")

@@ -1,5 +1,5 @@
-from .binding import bind, limit, name_agent
-from .interrupt import PauseAtOnce
+from .binding import bind, limit, limits_of, name_agent
+from .interrupt import Interruption, OrderlyEngine, leave_in_order
 from .live import LiveView
 from .persistent import PersistentMetadata
 from .settings import Settings, SettingsError, load_settings
@@ -7,15 +7,18 @@ from .stored_runs import StoredRuns
 from .suspenders import TipSuspender, suspenders
 
 __all__ = [
+    "Interruption",
     "LiveView",
-    "PauseAtOnce",
+    "OrderlyEngine",
     "PersistentMetadata",
     "Settings",
     "SettingsError",
     "StoredRuns",
     "TipSuspender",
     "bind",
+    "leave_in_order",
     "limit",
+    "limits_of",
     "load_settings",
     "name_agent",
     "suspenders",

@@ -1,54 +1,139 @@
-"""Pausing a run at once, where there is no prompt to return to: by Ctrl-C, or for another reason."""
+"""Ending a run in order when the process is told to end: signals, a closed output, a callback that ends the program."""
 
+import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, Self
 
-from bluesky.utils import TransitionError
+from bluesky import RunEngine
+from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # it has no public place
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
+"""What ends a run: Ctrl-C, a service manager, a closed terminal, Ctrl-backslash."""
 
 _RETRY_S = 0.05
 
 
-class PauseAtOnce:
-    """A context manager for a RunEngine: Ctrl-C pauses it at once, and whoever started it ends the run.
+class CallbackExitError(RuntimeError):
+    """A document callback tried to end the program in the middle of a run."""
 
-    In a session at a prompt Bluesky's own is better: it waits for a checkpoint, and the run can be resumed.
+
+class OrderlyEngine(RunEngine):
+    """A RunEngine whose run ends in order, with the tip withdrawn, when a callback ends the program.
+
+    Without this, ``sys.exit()`` in a callback ends the engine's event loop, and the engine waits for ever.
+    """
+
+    def emit_sync(self, name: Any, doc: Mapping[str, Any]) -> None:
+        """Give a document to the callbacks.
+
+        Raises
+        ------
+        CallbackExitError
+            In place of SystemExit and KeyboardInterrupt.
+        """
+        try:
+            super().emit_sync(name, doc)  # type: ignore[no-untyped-call]
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise CallbackExitError(
+                f"a callback raised {type(error).__name__} at the {name.name} document; the run ends here"
+            ) from error
+
+
+def leave_in_order(engine: Any) -> None:
+    """Let SIGTERM and SIGHUP end a session in order: first its run, with the tip withdrawn, then the process.
+
+    Without this they end the process at once: a service manager, a closed terminal or a logout would leave the tip on
+    the surface, and a run without a stop document. Ctrl-C stays with the RunEngine and the prompt.
 
     Parameters
     ----------
     engine : RunEngine
-        The engine, which enters this while it executes a plan.
+        Of the session; called in the main thread.
+    """
+
+    def receive(number: int, _: FrameType | None) -> None:
+        if engine.state.is_idle:
+            raise SystemExit(128 + number)
+        if not ending.is_set():
+            ending.set()
+            threading.Thread(target=end_run, args=(number,), name="leaving", daemon=True).start()
+
+    def end_run(number: int) -> None:
+        engine.abort(f"the process received {signal.Signals(number).name}")
+        while not engine.state.is_idle:
+            time.sleep(_RETRY_S)
+        os.kill(os.getpid(), number)
+
+    ending = threading.Event()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, receive)
+
+
+class Interruption:
+    """A context in which signals, and whatever else calls :meth:`pause`, pause a RunEngine once, at once.
+
+    Whoever started the engine then ends the run. Further signals change nothing: the run is ending already. A signal
+    that the process ignores, such as SIGHUP under nohup, is still ignored.
+
+    Parameters
+    ----------
+    engine : RunEngine
+        Executes the plan in the main thread.
     also : callable, optional
-        Is given a function that pauses the engine, to call it for reasons of its own, and None when the time for that
-        is over.
+        Is given :meth:`pause`, to call it for reasons of its own, and None when the time for that is over.
+
+    Attributes
+    ----------
+    received : signal.Signals or None
+        The first signal.
 
     Examples
     --------
     >>> from bluesky import RunEngine
-    >>> engine = RunEngine(context_managers=[PauseAtOnce])
+    >>> engine = RunEngine(context_managers=[])
+    >>> with Interruption(engine) as interruption:
+    ...     uids = engine([])
     """
 
     def __init__(self, engine: Any, also: Callable[[Callable[[], None] | None], Any] = lambda _: None) -> None:
+        self.received: signal.Signals | None = None
         self._engine, self._also = engine, also
-        self._over = threading.Event()
+        self._over, self._pausing = threading.Event(), threading.Event()
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over SIGINT."""
-        self._before = signal.signal(signal.SIGINT, lambda *_: self.pause())
+        """Take over the signals; only the main thread may."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._receive)
         self._also(self.pause)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give SIGINT back."""
+        """Give the signals back."""
         self._over.set()
         self._also(None)
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def pause(self) -> None:
         """Let the engine pause as soon as it can; returns at once, and may be called from any thread."""
-        # Asking waits for the engine's loop, which neither a signal handler nor the loop itself must do.
-        threading.Thread(target=self._request, name="pausing", daemon=True).start()
+        if not self._pausing.is_set():
+            self._pausing.set()
+            # Asking waits for the engine's loop, which neither a signal handler nor the loop itself must do.
+            threading.Thread(target=self._request, name="pausing", daemon=True).start()
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        self.received = self.received or signal.Signals(number)
+        if str(self._engine.state) == "paused":  # whoever asks the user stops asking
+            raise KeyboardInterrupt
+        self.pause()
 
     def _request(self) -> None:
         while not self._over.is_set():

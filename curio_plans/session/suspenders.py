@@ -124,7 +124,7 @@ class TipSuspender(SuspenderBase):
     ) -> None:
         if in_a_row < 1 or patience < 0:
             raise ValueError(f"expected in_a_row ≥ 1 and patience ≥ 0, got {in_a_row} and {patience}")
-        super().__init__(signal, sleep=sleep, pre_plan=self._rest, tripped_message=tripped_message)
+        super().__init__(signal, sleep=sleep, pre_plan=self._rest, tripped_message=tripped_message)  # type: ignore[no-untyped-call]
         self._afm = afm
         self._bad = bad
         self._in_a_row = in_a_row
@@ -145,10 +145,10 @@ class TipSuspender(SuspenderBase):
         """Take the next value of the signal."""
         if not self._afm.tip.contact.get() or math.isnan(value):  # NaN: a measurement has begun
             return
-        super().__call__(value, **kwargs)
+        super().__call__(value, **kwargs)  # type: ignore[no-untyped-call]
         if self.tripped:
             # Off the surface nothing will be measured that could end the suspension: it ends after the sleep.
-            super().__call__(None, **kwargs)
+            super().__call__(None, **kwargs)  # type: ignore[no-untyped-call]
 
     def _should_suspend(self, value: float | None) -> bool:
         if value is None:

@@ -85,7 +85,7 @@ def configured() -> Any:
 def hide_keys(record: logging.LogRecord) -> bool:
     """Replace keys in the addresses of a log record."""
     if isinstance(record.args, tuple):
-        record.args = tuple(_SECRET.sub(r"\1…", arg) if isinstance(arg, str) else arg for arg in record.args)
+        record.args = tuple(_SECRET.sub(r"\1***", arg) if isinstance(arg, str) else arg for arg in record.args)
     return True
 
 
@@ -106,7 +106,7 @@ class Guard:
         from tiled.utils import SHARE_TILED_PATH
 
         self._app, self._tiled = app, tiled
-        self._page = Path(SHARE_TILED_PATH, "ui").resolve() if SHARE_TILED_PATH else None
+        self._page = Path(SHARE_TILED_PATH, "ui").absolute() if SHARE_TILED_PATH else None
         self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,8 +153,8 @@ class Guard:
             raise HTTPException(404, "there is no such page")
         if path.startswith("/static/"):
             return scope
-        file = self._page / path.removeprefix("/ui/")
-        if os.path.isfile(file) and file.resolve().is_relative_to(self._page):  # noqa: PTH113 - never raises
+        file = Path(os.path.normpath(self._page / path.removeprefix("/ui/")))
+        if file.is_relative_to(self._page) and os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises on long names
             return scope
         page = f"{scope.get('root_path', '')}/ui/index.html"
         return {**scope, "path": page, "raw_path": page.encode()}

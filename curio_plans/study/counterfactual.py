@@ -1,11 +1,11 @@
-"""What would another agent have done on the same sample? A stored run, asked once more.
+"""What another agent would have done on the sample of a stored run.
 
-Where the run recorded the true spectra over its pool – on a recorded sample, on the twin – the other agent really goes
-on: whatever it asks for is answered with the true spectrum there. On an instrument nobody knows what was not measured;
-there the other agent can only say in which order it would have taken the measured points.
+Where the run recorded the true spectra over its pool – on a recorded sample, on the twin – the other agent measures
+wherever it wants: it gets the true spectrum there. On an instrument the spectra that were not measured are unknown;
+there the other agent can only choose the order of the measured points.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 
 from agents.protocols import Agent, Config, Context, Observation, Pool, Question, Suggestion
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.documents.events import Stored
-from curio_plans.documents.prior_runs import learns
+from curio_plans.documents.events import Document, Stored
+from curio_plans.documents.prior_runs import learns_from_prior_runs
 from curio_plans.study import floors
-from curio_plans.study.common import ReplayError
+from curio_plans.study.common import Build, Progress, ReplayError, as_lines, describe_config
 from curio_plans.study.evaluation import Curve, learning_curve
 
-Progress = Callable[[int, int], None]
+LEAST = 6
+"""A run with fewer points is not compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Where an agent went, and what could be learned from it.
+    """Which candidates an agent measured, and what could be learned from them.
 
     Attributes
     ----------
@@ -34,9 +35,9 @@ class Course:
     candidates : (n,) int
         In order.
     own : Curve or None
-        Error of the agent's own predictions; None for an agent without a model.
+        Error of the agent's own predictions relative to the mean spectrum; None for an agent without a model.
     common : Curve
-        Error of one and the same kernel ridge regression on the points that it chose: this compares the choices alone.
+        The same of one kernel ridge regression on the points that it chose: this compares the choices alone.
     """
 
     label: str
@@ -54,13 +55,13 @@ class Counterfactual:
     history : AgentRun
         The stored run.
     continues : bool
-        Whether the other agent was answered wherever it went; else it put the measured points in order.
+        Whether the other agent could measure anywhere; else it chose the order of the measured points.
     stored, other : Course
         The two agents.
     wished : (n,) bool
-        For each decision of the other agent, whether what it wanted most of the whole pool was measured in the run.
+        Whether the run measured the candidate that the other agent wanted most, for each of its decisions.
     distances : (n,) float64
-        From what it wanted most to the nearest measured place in nm.
+        From that candidate to the nearest measured place in nm.
     """
 
     history: AgentRun
@@ -72,45 +73,50 @@ class Counterfactual:
 
     @property
     def chance(self) -> float:
-        """The fraction of random wishes that the run would have measured."""
+        """The fraction of random candidates that the run measured."""
         return len(self.stored.candidates) / len(self.history.pool)
+
+    @property
+    def all_equal(self) -> bool:
+        """Whether all known spectra are equal, so that no error relative to the mean spectrum is defined."""
+        return bool(np.isnan(self.stored.common.mse).all())
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the result as labelled text."""
         n = len(self.other.candidates)
         how = (
-            f"the other agent really continued: {n} true spectra answered it wherever it went"
+            f"the other agent really continued: it measured {n} true spectra where it wanted"
             if self.continues
-            else f"this instrument does not know what was not measured: the other agent ordered the {n} measured points"
+            else f"spectra that were not measured are unknown: the other agent ordered the {n} measured points"
         )
         wishes = f"{int(self.wished.sum())} of {len(self.wished)} ({self.wished.mean():.0%}"
-        rows = [
+        return [
             ("stored", self.stored.label),
             ("other", self.other.label),
             ("how", how),
-            ("wishes measured", f"{wishes}; of random wishes {self.chance:.0%} would be)"),
+            ("wishes measured", f"{wishes}; of random candidates {self.chance:.0%})"),
             ("distance", f"{np.median(self.distances):.1f} nm from a wish to the nearest measured place (median)"),
+            *self._error_rows(),
         ]
+
+    def _error_rows(self) -> list[tuple[str, str]]:
+        if self.all_equal:
+            return [("error", "all spectra are equal, so no error relative to the mean spectrum (NMSE) is defined")]
         where = "over the whole pool" if self.continues else "at the measured points that were not yet taken"
-        rows.append(("error", f"mean squared, {where}, relative to the mean spectrum (NMSE)"))
-        for name in ("common", "own"):
-            for course in (self.stored, self.other):
-                curve: Curve | None = getattr(course, name)
-                if curve is not None:
-                    what = "kernel ridge on its points" if name == "common" else "its own predictions"
-                    rows.append((f"  {course.label.split(',')[0]}", f"{what}: {_along(curve)}"))
-        return rows
+        rows = [("error", f"mean squared, {where}, relative to the mean spectrum (NMSE)")]
+        courses = (self.stored, self.other)
+        named = [(course, "kernel ridge on its points", course.common) for course in courses]
+        named += [(course, "its own predictions", course.own) for course in courses if course.own is not None]
+        return rows + [(f"  {course.label.split(',')[0]}", f"{what}: {_along(curve)}") for course, what, curve in named]
 
     def __str__(self) -> str:
         """Return the result in lines."""
-        rows = self.rows()
-        width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+        return as_lines(self.rows())
 
 
 def counterfactual(
-    documents: Iterable[tuple[str, Mapping[str, Any]]],
-    build: Callable[[Config], Agent],
+    documents: Iterable[Document],
+    build: Build,
     config: Config,
     progress: Progress | None = None,
     looks: int = 12,
@@ -119,8 +125,8 @@ def counterfactual(
 ) -> Counterfactual:
     """Let another agent, or the same with other settings, decide on the sample of a stored run.
 
-    It makes as many decisions as points were measured. On the twin the true spectra are free of noise, so there the
-    other agent has it a little easier than the stored one had.
+    It makes as many decisions as points were measured. On the twin the true spectra have no noise, so there its task is
+    a little easier than that of the stored agent.
 
     Parameters
     ----------
@@ -133,27 +139,23 @@ def counterfactual(
     progress : callable, optional
         Called with (decisions done, decisions in all).
     looks : int
-        At so many numbers of points the learning curves are looked at.
+        Number of points of the learning curves.
     stored : callable, optional
-        Gives the documents of earlier runs, where the stored agent learned from some. The other agent learns from them,
-        too, if it is one that does.
+        Gives the documents of prior runs, where the stored agent learned from some. The other agent learns from them,
+        too, if it can.
 
     Raises
     ------
     ReplayError
         If too little was measured, or the other agent cannot decide on it.
     DocumentError
-        If this is not a run of an agent.
+        If no agent decided in this run, or a prior run is missing or was changed.
     """
     history = AgentRun.read(documents, stored)
-    pool, measured = history.pool, _indices(history.observations)
-    if len(measured) < 6:
-        raise ReplayError(f"expected a run of at least 6 measured points to compare with, got {len(measured)}")
-    continues = history.reference is not None
-    truth = history.reference
-    if truth is None:
-        truth = np.full((len(pool), len(history.observations[0].spectrum)), np.nan)
-        truth[measured] = [observation.spectrum for observation in history.observations]
+    pool, measured = history.pool, np.array(history.measured(), dtype=np.int64)
+    if len(measured) < LEAST:
+        raise ReplayError(f"expected a run of at least {LEAST} measured points to compare with, got {len(measured)}")
+    continues, truth = history.reference is not None, _known_spectra(history)
     counts = np.unique(np.geomspace(5, len(measured) - (not continues), looks).astype(np.int64))
     walk = _Walk(history, build(config), truth, counts)
     for number in range(len(measured)):
@@ -168,9 +170,9 @@ def counterfactual(
         history=history,
         continues=continues,
         stored=Course(
-            _label(history.config),
+            describe_config(history.config),
             measured,
-            None if own is None else Curve(own.points, own.mse / yardstick.floor, own.spread),
+            None if own is None else own.relative(yardstick.floor),
             yardstick.curve(measured),
         ),
         other=Course(walk.label, np.array(walk.chosen), walk.curve(), yardstick.curve(walk.chosen)),
@@ -179,24 +181,34 @@ def counterfactual(
     )
 
 
+def _known_spectra(history: AgentRun) -> NDArray[np.float64]:
+    """Return the true spectra (N, K) over the pool; where they are unknown the measured ones, NaN elsewhere."""
+    if history.reference is not None:
+        return history.reference
+    known = np.full((len(history.pool), len(history.observations[0].spectrum)), np.nan)
+    for observation in history.observations:
+        known[observation.index] = observation.spectrum
+    return known
+
+
 class _Walk:
-    """Another agent going its way: what it wants, where it goes, and what it then predicts."""
+    """The other agent, decision by decision: what it wants, what it measures, and what it then predicts."""
 
     def __init__(self, history: AgentRun, agent: Agent, truth: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         self.agent, self.chosen, self.wishes = agent, list[int](), list[int]()
         self._pool, self._truth, self._counts, self._budget = history.pool, truth, counts, history.budget
         self._known, self._axis = _known(truth), history.observations[0].axis
         self._errors: list[float] = []
-        self.label = _label(agent.config)
+        self.label = describe_config(agent.config)
         begin = 0
-        if history.past and not learns(agent):
+        if history.past and not learns_from_prior_runs(agent):
             begin = len(history.past)
-            self.label += ", without the earlier runs"
-        # Earlier runs, the pool, and what is out of reach.
+            self.label += ", without the prior runs"
+        # Prior runs, the pool, and what is out of reach.
         agent.ingest(*history.records[begin : history.decisions[0].records])
 
     def step(self, number: int) -> None:
-        """Decide, go there, and learn."""
+        """Decide, measure there, and learn."""
         wish = self._suggest(())
         unknown = np.flatnonzero(~self._known)
         index = wish.index if self._known[wish.index] else self._suggest(tuple(unknown.tolist())).index
@@ -209,10 +221,11 @@ class _Walk:
             self._errors.append(np.nan if prediction is None else _mse(prediction, self._truth, self.chosen))
 
     def curve(self) -> Curve | None:
-        """Return the error of its own predictions relative to the mean spectrum."""
-        errors = np.array(self._errors) / _floor(self._truth)
+        """Return the error of its own predictions relative to the mean spectrum; None for an agent without a model."""
+        errors = np.array(self._errors)
         known = ~np.isnan(errors)
-        return Curve(self._counts[known], errors[known], np.zeros(int(known.sum()))) if known.any() else None
+        curve = Curve(self._counts[known], errors[known], np.zeros(int(known.sum())))
+        return curve.relative(_floor(self._truth)) if known.any() else None
 
     def _suggest(self, pending: tuple[int, ...]) -> Suggestion:
         try:
@@ -226,7 +239,7 @@ class _Walk:
 
 @dataclass(frozen=True, eq=False)
 class _Yardstick:
-    """One regression for all: what can be learned from the first points of a course."""
+    """One regression for both agents: what can be learned from the first points of a course."""
 
     pool: Pool
     truth: NDArray[np.float64]
@@ -241,12 +254,8 @@ class _Yardstick:
         for count in self.counts:
             taken = np.asarray(candidates[:count])
             prediction = floors.ridge_prediction(self.pool, self.truth[taken], taken)
-            errors.append(_mse(prediction, self.truth, taken) / self.floor)
-        return Curve(self.counts, np.array(errors), np.zeros(len(errors)))
-
-
-def _indices(observations: Iterable[Observation]) -> NDArray[np.int64]:
-    return np.array([observation.index for observation in observations], dtype=np.int64)
+            errors.append(_mse(prediction, self.truth, taken))
+        return Curve(self.counts, np.array(errors), np.zeros(len(errors))).relative(self.floor)
 
 
 def _mse(prediction: NDArray[Any], truth: NDArray[np.float64], taken: Sequence[int] | NDArray[np.int64]) -> float:
@@ -262,14 +271,10 @@ def _known(truth: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _floor(truth: NDArray[np.float64]) -> float:
-    """Return the error of the mean spectrum: the floor of doing nothing."""
+    """Return the error of the mean of the known spectra."""
     return floors.mean_spectrum_mse(truth[_known(truth)])
 
 
 def _along(curve: Curve) -> str:
     shown = sorted({0, len(curve.points) // 2, len(curve.points) - 1})
     return ", ".join(f"{curve.mse[place]:.3f} after {curve.points[place]}" for place in shown)
-
-
-def _label(config: Config) -> str:
-    return ", ".join(str(value) if key == "agent" else f"{key}={value}" for key, value in config.items())

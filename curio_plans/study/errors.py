@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.study.common import AnalysisError, measured
+from curio_plans.study import floors
+from curio_plans.study.common import AnalysisError
 from curio_plans.study.evaluation import Evaluation, learning_curve
 
 
@@ -28,32 +29,32 @@ def error_curve(history: AgentRun, evaluation: Evaluation | None = None) -> xarr
     -------
     xarray.Dataset
         Along ``points``: ``mse`` over the pool, ``best`` so far (the published convention), ``unmeasured_mse``,
-        ``unmeasured_nmse`` (relative to the mean spectrum there). With an `evaluation` also ``floor`` and
-        ``floor_spread`` along ``kind`` and ``floor_points``: mean squared errors over the pool.
+        ``unmeasured_nmse`` (relative to the mean spectrum there; NaN if all true spectra are equal). With an
+        `evaluation` also ``floor`` and ``floor_spread`` along ``kind`` and ``floor_points``: mean squared errors over
+        the pool. Attribute ``mean_spectrum_mse``: the error of the mean spectrum over the pool.
 
     Raises
     ------
     AnalysisError
         If the truth is not known or the agent has no model.
     """
-    curve, truth, pool = learning_curve(history), history.reference, history.pool
+    curve, truth = learning_curve(history), history.reference
     if curve is None or truth is None:
         raise AnalysisError("the truth of this run is not known, or its agent predicts no spectra")
     unmeasured = {decision.observations: decision.unmeasured_mse for decision in history.decisions}
-    final = history.maps[-1] if history.maps else None
-    points = measured(history)
+    final, measured = history.maps[-1] if history.maps else None, history.measured()
     if final is not None and final.prediction is not None:
-        left = np.delete(np.arange(len(pool)), points[: final.observations])
-        unmeasured[final.observations] = float(((final.prediction - truth) ** 2)[left].mean())
-    floor = ((truth.mean(axis=0) - truth) ** 2).mean(axis=1)
-    floors = [np.delete(floor, points[:count]).mean() for count in curve.points]
+        errors = ((final.prediction - truth) ** 2).mean(axis=1)
+        unmeasured[final.observations] = floors.mean_or_nan(np.delete(errors, measured[: final.observations]))
+    floor = floors.mean_spectrum_errors(truth)
+    floor_unmeasured = [floors.mean_or_nan(np.delete(floor, measured[:count])) for count in curve.points]
     error = np.array([unmeasured[int(count)] for count in curve.points])
     data = xarray.Dataset(
         {
             "mse": ("points", curve.mse),
             "best": ("points", np.minimum.accumulate(curve.mse)),
             "unmeasured_mse": ("points", error),
-            "unmeasured_nmse": ("points", error / np.array(floors)),
+            "unmeasured_nmse": ("points", floors.relative(error, floor_unmeasured)),
         },
         {"points": curve.points},
         {"mean_spectrum_mse": float(floor.mean())},
@@ -67,14 +68,14 @@ def error_curve(history: AgentRun, evaluation: Evaluation | None = None) -> xarr
 
 
 def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
-    """Return what the agent believed over the pool beside what was true: figure 5 of the paper.
+    """Return a belief map, what the agent believed over the pool, beside the truth: figure 5 of the paper.
 
     Parameters
     ----------
     history : AgentRun
         A run of an agent with a model.
     number : int
-        Which of the run's maps; the last by default.
+        Which of the run's belief maps; the last by default.
 
     Returns
     -------
@@ -90,18 +91,16 @@ def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
         If the run has no such map.
     """
     pool = history.pool
-    if not history.maps or not -len(history.maps) <= number < len(history.maps):
-        raise AnalysisError(
-            f"this run has {len(history.maps)} maps of what its agent believed, none of number {number}"
-        )
+    if not -len(history.maps) <= number < len(history.maps):
+        raise AnalysisError(f"this run has {len(history.maps)} belief maps, none of number {number}")
     belief = history.maps[number]
     known = np.zeros(len(pool), dtype=bool)
-    known[measured(history)[: belief.observations]] = True
+    known[history.measured()[: belief.observations]] = True
     maps: dict[str, NDArray[Any]] = {**belief.maps, "measured": known}
     attributes: dict[str, Any] = {"observations": belief.observations}
     if history.reference is not None and belief.prediction is not None:
         maps["error"] = np.sqrt(((belief.prediction - history.reference) ** 2).mean(axis=1))
-        if "predicted_error" in maps and np.ptp(maps["predicted_error"][~known]) > 0:
+        if "predicted_error" in maps and _varies(maps["predicted_error"][~known], maps["error"][~known]):
             found = spearmanr(maps["predicted_error"][~known], maps["error"][~known])
             attributes["rank_correlation"] = float(found.statistic)
     x, y = (pool.positions[:, axis].reshape(pool.grid) for axis in (0, 1))
@@ -110,3 +109,8 @@ def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
         {"x": ("column", x[0]), "y": ("row", y[:, 0])},
         attributes,
     )
+
+
+def _varies(*arrays: NDArray[Any]) -> bool:
+    """Tell whether no array is empty or constant; of a constant one the rank correlation is not defined."""
+    return all(values.size and np.ptp(values) > 0 for values in arrays)

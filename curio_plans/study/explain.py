@@ -1,4 +1,4 @@
-"""Why was it measured there? One decision of a run, explained from its documents alone."""
+"""Why a point was measured where it was: one decision of a run, explained from its documents alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from agents.protocols import Exclusion, Observation
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.documents.events import Stored
+from curio_plans.documents.events import Document, Stored
 from curio_plans.documents.streams import BeliefMap, Decision
+from curio_plans.study.common import as_lines, describe_config
 
 SCORE = "score"
-"""The map of the acquisition value."""
+"""The acquisition value, as a map over the pool."""
 
 
 class ExplainError(ValueError):
@@ -31,15 +32,15 @@ class Explanation:
     decision : Decision
         What was decided: candidate, phase, score and its parts, and what it rests on.
     belief : BeliefMap or None
-        The map at that moment: the last one recorded that rests on no more observations than the decision.
+        The belief map at that moment: the last one recorded that rests on no more observations than the decision.
     available : (N,) bool
         The candidates that were neither measured, nor excluded, nor about to be measured.
     nearest : float
-        Distance in nm to the nearest place measured before; NaN for the first one.
+        Distance in nm to the nearest place measured before; NaN for the first decision.
     outcome : Observation, Exclusion or None
-        What came of it; None if nothing did.
+        What was measured, or why the candidate was excluded; None if the run ended before.
     attempts : tuple of str
-        What was wrong with spectra there that were rejected.
+        Why spectra of the candidate were rejected.
     """
 
     history: AgentRun
@@ -52,25 +53,30 @@ class Explanation:
 
     @property
     def measured(self) -> list[int]:
-        """The candidates that were known, in order."""
+        """The candidates that had been measured, in order."""
         return [observation.index for observation in self.history.observations[: self.decision.observations]]
 
     def rank(self, name: str = SCORE) -> tuple[int, int] | None:
-        """Return the place of the candidate among the available ones on a map, largest first, and how many they are.
+        """Return the rank of the candidate on a map, 1 for the largest value, and the number of available candidates.
 
         None where there is no such map.
         """
-        if self.belief is None or name not in self.belief.maps:
+        values = self.maps.get(name)
+        if values is None:
             return None
-        values = self.belief.maps[name]
         others = values[self.available]
         return 1 + int((others > values[self.decision.candidate]).sum()), int(self.available.sum())
+
+    @property
+    def maps(self) -> Mapping[str, NDArray[np.float32]]:
+        """The values (N,) over the pool in the belief map at that moment, by name; none where there is no such map."""
+        return {} if self.belief is None else self.belief.maps
 
     @property
     def errors(self) -> tuple[float, float] | None:
         """Root-mean-square error of the prediction for the place, and its median over the places measured before.
 
-        From the map at that moment and the measured spectra, in the unit of the spectra; None without both.
+        From the belief map at that moment and the measured spectra, in the unit of the spectra; None without both.
         """
         if self.belief is None or self.belief.prediction is None or not isinstance(self.outcome, Observation):
             return None
@@ -88,17 +94,17 @@ class Explanation:
         known = f"{decision.observations} of {budget} spectra"
         if self.history.past:
             before = sum(len(past.observations) for past in self.history.past)
-            known += f", and {before} in {len(self.history.past)} earlier run(s)"
+            known += f", and {before} in {len(self.history.past)} prior run(s)"
         where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
         rows = [
             ("decision", f"{decision.number + 1} of {budget}: {where}"),
-            ("agent", _named(self.history.config)),
+            ("agent", describe_config(self.history.config)),
             ("score", _number(decision.score)),
         ]
         rows += [(f"  {name}", self._part(name, value)) for name, value in decision.parts.items()]
-        rows.append(("map", self._map()))
+        rows.append(("belief map", self._map()))
         if rank := self.rank():
-            rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates on that map of the score"))
+            rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates by the score on that map"))
         rows.append(("known then", f"{known}, {excluded} candidates excluded" if excluded else known))
         rows += [(f"  loss {name}", _number(value)) for name, value in decision.losses.items()]
         if (estimate := decision.estimate) is not None:
@@ -113,15 +119,13 @@ class Explanation:
 
     def __str__(self) -> str:
         """Return the explanation in lines."""
-        rows = self.rows()
-        width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+        return as_lines(self.rows())
 
     def _map(self) -> str:
         if self.belief is None:
             return "none was recorded before this decision"
         then = self.decision.observations
-        return f"that after {self.belief.observations} observations; the decision rests on {then}"
+        return f"the one after {self.belief.observations} observations; the decision rests on {then}"
 
     def _part(self, name: str, value: float) -> str:
         rank = self.rank(name)
@@ -137,12 +141,10 @@ class Explanation:
         if self.errors is None:
             return text
         here, before = self.errors
-        return f"{text}; that map had predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
+        return f"{text}; that map predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
 
 
-def explain(
-    documents: Iterable[tuple[str, Mapping[str, Any]]], number: int, *, stored: Stored | None = None
-) -> Explanation:
+def explain(documents: Iterable[Document], number: int, *, stored: Stored | None = None) -> Explanation:
     """Explain decision `number` of a run, 1 for the first.
 
     Parameters
@@ -152,12 +154,12 @@ def explain(
     number : int
         1 … the number of decisions.
     stored : callable, optional
-        Gives the documents of earlier runs, for an agent that learned from some.
+        Gives the documents of prior runs, for an agent that learned from some.
 
     Raises
     ------
     DocumentError
-        If this is not a run of an agent, or its documents are damaged.
+        If no agent decided in this run, or its documents are damaged.
     ExplainError
         If the run has no such decision.
     """
@@ -191,7 +193,3 @@ def _rms(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 def _number(value: float) -> str:
     return "none" if np.isnan(value) else f"{value:.4g}"
-
-
-def _named(config: Mapping[str, Any]) -> str:
-    return ", ".join(str(value) if key == "agent" else f"{key}={value}" for key, value in config.items())

@@ -1,4 +1,4 @@
-"""What simple methods reach on the same sample. A learning curve means nothing without them.
+"""What simple methods reach on the same sample: the floors beside which a learning curve is judged.
 
 Every error here is the mean squared error of the predicted spectra over the whole pool, in squared units of the
 spectrum, against the true spectra that a simulation or a recorded sample knows.
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from sklearn.preprocessing import StandardScaler
@@ -78,9 +78,30 @@ def ridge_prediction(
     return np.asarray(best + mean, dtype=np.float64)
 
 
+def mean_spectrum_errors(truth: Array) -> NDArray[np.float64]:
+    """Return the mean squared error (N,) of predicting the mean of all true spectra (N, K): the floor of doing nothing.
+
+    It is exactly 0 if all spectra are equal: their mean may differ from them by a rounding error.
+    """
+    if (truth == truth[0]).all():
+        return np.zeros(len(truth))
+    return np.asarray(((truth - truth.mean(axis=0)) ** 2).mean(axis=1), dtype=np.float64)
+
+
 def mean_spectrum_mse(truth: Array) -> float:
-    """Return the error of predicting the mean of all true spectra (N, K) everywhere: the floor of doing nothing."""
-    return float(((truth - truth.mean(axis=0)) ** 2).mean())
+    """Return the mean of :func:`mean_spectrum_errors` over all spectra (N, K); exactly 0 if all are equal."""
+    return float(mean_spectrum_errors(truth).mean())
+
+
+def relative(error: ArrayLike, floor: ArrayLike) -> NDArray[np.float64]:
+    """Return `error` over `floor`, the error of the mean spectrum; NaN where `floor` is 0, as all spectra are equal."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.equal(floor, 0), np.nan, np.divide(error, floor))
+
+
+def mean_or_nan(values: Array) -> float:
+    """Return the mean; NaN of no values."""
+    return float(values.mean()) if values.size else float("nan")
 
 
 def ridge_on_random_points(
@@ -102,7 +123,7 @@ def ridge_on_random_points(
     Returns
     -------
     mapping
-        For each of :data:`KINDS` the mean squared errors (seeds, counts).
+        The mean squared errors (seeds, counts) for each of :data:`KINDS`.
     """
     errors = {kind: np.empty((len(seeds), len(counts))) for kind in KINDS}
     for i, seed in enumerate(seeds):

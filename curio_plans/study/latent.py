@@ -1,4 +1,4 @@
-"""The agent's latent space, in classes that are mapped back to the sample."""
+"""The classes in the agent's latent space, and where they lie on the sample."""
 
 import numpy as np
 import xarray
@@ -7,11 +7,11 @@ from sklearn.cluster import KMeans
 
 from agents.protocols import HasLatent, Pool
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.study.common import AnalysisError, Build, measured, measured_spectra, rebuild_agent
+from curio_plans.study.common import AnalysisError, Build, measured_spectra, rebuild_agent
 
 
 def latent_clusters(history: AgentRun, build: Build, clusters: int = 3, seed: int = 0) -> xarray.Dataset:
-    """Cluster the agent's latent space and map the classes back to where they are on the sample.
+    """Cluster the agent's latent space, and map the classes back to the sample.
 
     Figures 1 and 3 of Vatsavai et al., Digital Discovery 2025: k-means over the latent coordinates of all candidates.
 
@@ -20,7 +20,7 @@ def latent_clusters(history: AgentRun, build: Build, clusters: int = 3, seed: in
     history : AgentRun
         A run of the plan ``curiosity``.
     build : callable
-        See :func:`rebuild_agent`.
+        See :func:`~curio_plans.study.common.rebuild_agent`.
     clusters : int
         k, at least 2.
     seed : int
@@ -31,7 +31,7 @@ def latent_clusters(history: AgentRun, build: Build, clusters: int = 3, seed: in
     xarray.Dataset
         ``latent (candidate, axis)``; ``cluster (candidate)``, 0 for the largest class; ``size (cluster)``;
         ``patch (cluster, channel, y, x)``, the mean patch of each class; ``spectrum (cluster, step)``, the mean of its
-        true spectra, or of those measured in it (NaN if none), as ``spectra_from`` in the attributes tells; coordinates
+        true spectra, or of those measured in it (NaN if none); the attribute ``spectra_from`` says which; coordinates
         ``x`` and ``y`` in nm along ``candidate``.
 
     Raises
@@ -52,7 +52,7 @@ def latent_clusters(history: AgentRun, build: Build, clusters: int = 3, seed: in
     if history.reference is not None:
         spectra, at, source = history.reference, np.arange(len(pool)), "truth"
     else:
-        spectra, at, source = measured_spectra(history), measured(history), "measurements"
+        spectra, at, source = measured_spectra(history), np.array(history.measured()), "measurements"
     return xarray.Dataset(
         {
             "latent": (("candidate", "axis"), latent),

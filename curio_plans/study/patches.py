@@ -1,6 +1,6 @@
-"""How large a patch should be, learned from the run's own points."""
+"""How large a patch should be, by cross-validation over the run's own points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +12,8 @@ from sklearn.model_selection import KFold
 from agents.pool import make_pool
 from agents.protocols import Pool
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.study.common import AnalysisError, Build, measured_spectra, rebuild_agent
-from curio_plans.study.floors import ridge_prediction
+from curio_plans.study.common import AnalysisError, Build, Progress, measured_spectra
+from curio_plans.study.floors import relative, ridge_prediction
 
 
 def patch_sizes(
@@ -21,21 +21,21 @@ def patch_sizes(
     build: Build,
     windows: Sequence[int] = (5, 7, 9, 11, 13),
     folds: int = 5,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> xarray.Dataset:
-    """Learn from the run's own points with patches of other sizes: figure S1 of the paper.
+    """Train the run's agent with patches of other sizes: figure S1 of the paper.
 
-    For each window the image is cut anew, and k-fold cross-validation over the measured points tells how well spectra
-    are predicted where they were left out: by the run's agent, folded over the rest, and by kernel ridge regression.
-    Points whose largest patch does not fit into the image are left out everywhere, so that all windows compete for the
-    same points. This trains the agent ``len(windows) · folds`` times.
+    For each window the image is cut into new patches, and k-fold cross-validation over the measured points tells how
+    well the spectra that were left out are predicted: by the run's agent, fed with the rest, and by kernel ridge
+    regression. Points whose largest patch does not fit into the image are left out for all windows, so that all are
+    compared on the same points. This trains the agent ``len(windows) · folds`` times.
 
     Parameters
     ----------
     history : AgentRun
         A run of an agent with a model.
     build : callable
-        See :func:`rebuild_agent`.
+        Makes an agent from its config.
     windows : sequence of int
         Sides of a patch in px.
     folds : int
@@ -47,14 +47,15 @@ def patch_sizes(
     -------
     xarray.Dataset
         ``agent_nmse`` and ``ridge_nmse`` along ``window`` and ``fold``: the validation error relative to that of the
-        mean training spectrum. The attribute ``points`` tells how many points were used.
+        mean training spectrum; NaN where the spectra left out all equal it, and for an agent without a model. The
+        attribute ``points`` is the number of points that were used.
 
     Raises
     ------
     AnalysisError
         If a window does not fit, or too few points are left to train this agent.
     """
-    initial = int(rebuild_agent(history, build).config.get("initial", 2))
+    initial = int(history.config.get("initial", 2))
     if not windows or folds < 2:
         raise AnalysisError(f"expected at least one window and 2 folds, got {list(windows)} and {folds}")
     pools = {window: _recut(history, window) for window in windows}
@@ -78,7 +79,7 @@ def patch_sizes(
                            ridge_prediction(pool, spectra[kept], at[kept]))  # fmt: skip
             for values, prediction in zip((agent_nmse, ridge_nmse), predictions, strict=True):
                 if prediction is not None:
-                    values[row, column] = ((prediction[at[left]] - spectra[left]) ** 2).mean() / floor
+                    values[row, column] = relative(((prediction[at[left]] - spectra[left]) ** 2).mean(), floor)
             if progress is not None:
                 progress(row * folds + column + 1, len(windows) * folds)
     return xarray.Dataset(
@@ -100,7 +101,7 @@ def _agent_prediction(
 
 
 def _recut(history: AgentRun, window: int) -> Pool:
-    """Return every patch of `window` px of the run's image."""
+    """Return all patches of `window` px of the run's image."""
     image = history.images[0]
     frame = image.frame[[image.channels.index(name) for name in history.start["pool"]["channels"]]]
     try:

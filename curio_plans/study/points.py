@@ -1,4 +1,4 @@
-"""Where and why each point was measured."""
+"""Where each point was measured, and why."""
 
 import numpy as np
 import xarray
@@ -10,16 +10,16 @@ from curio_plans.study.common import AnalysisError
 
 
 def acquisitions(history: AgentRun) -> xarray.Dataset:
-    """Return where and why each point was measured, and how wrong the agent was there just before.
+    """Return where each point was measured, why, and how wrong the agent's prediction was there.
 
     Returns
     -------
     xarray.Dataset
         Along ``point``, in the order of measuring: ``candidate``; ``phase``; ``score`` and each of its parts as
         ``part_…``; ``think_time`` in s; ``travel`` from the point before and ``nearest``, the distance to the nearest
-        earlier point, both in nm, NaN for the first; ``error``, the rms difference between the spectrum measured and
-        the one predicted in the latest map before, and ``map_age``, how many observations that map lacked; both NaN
-        where there was no map. Coordinates ``x`` and ``y`` in nm, requested.
+        point measured before, both in nm, NaN for the first; ``error``, the rms difference between the measured
+        spectrum and its prediction in the last belief map before, and ``map_age``, the number of observations that
+        this map lacked; both NaN where there was no map. Coordinates ``x`` and ``y``: the requested place in nm.
 
     Raises
     ------

@@ -1,29 +1,29 @@
-"""Let the stored agent decide again from the stored events, and compare with what the run says it decided."""
+"""Let the stored agent decide again from the stored events, and compare with the stored decisions."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from agents.protocols import Agent, Config, Context, Estimate, EstimatesError, Question, RecordError, Suggestion
+from agents.protocols import Agent, Estimate, EstimatesError, Question, RecordError
 from curio_plans.documents.agent_run import AgentRun
-from curio_plans.documents.events import Stored
+from curio_plans.documents.events import Document, Stored
 from curio_plans.documents.start import versions
-from curio_plans.documents.streams import Decision
+from curio_plans.documents.streams import Decision, Ending
 from curio_plans.rules.stopping import StoppingRule
-from curio_plans.study.common import ReplayError
+from curio_plans.study.common import Build, Progress, ReplayError
+from curio_plans.validation import validated
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a replay first left the stored run.
+    """Where a replay differs from the stored run.
 
     Attributes
     ----------
     number : int
-        The decision, 0 for the first of the run; their number where the agent would not have ended the run there.
+        Number of the decision, from 0; the number of decisions if the agent would not have ended the run there.
     stored, replayed : str
-        What each says.
+        What was stored, and what the agent decides now.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Verdict:
     Attributes
     ----------
     initial, initial_identical : int
-        Decisions of the agent's initial phase, and how many of them came out the same.
+        Decisions of the agent's initial phase, and how many of them are identical.
     chosen, chosen_identical : int
         The same for all later decisions.
     first : Difference or None
@@ -56,7 +56,7 @@ class Verdict:
 
     @property
     def identical(self) -> bool:
-        """Whether every decision came out the same, bit for bit."""
+        """Whether every decision is identical, bit for bit."""
         return self.first is None
 
     def __str__(self) -> str:
@@ -77,8 +77,8 @@ class Verdict:
             lines += [f"  {name}: stored {old}, present {new}" for name, (old, new) in self.versions.items()]
         else:
             lines.append(
-                "all package versions agree; the reason is another machine or thread count, an agent that breaks its "
-                "laws, or documents that were changed after the run"
+                "all package versions agree; possible reasons are another machine or thread count, an agent that is "
+                "not deterministic, or documents that were changed after the run"
             )
         return "\n".join(lines)
 
@@ -88,9 +88,9 @@ class Verdict:
 
 
 def verify(
-    documents: Iterable[tuple[str, Mapping[str, Any]]],
-    build: Callable[[Config], Agent],
-    progress: Callable[[int, int], None] | None = None,
+    documents: Iterable[Document],
+    build: Build,
+    progress: Progress | None = None,
     *,
     stored: Stored | None = None,
 ) -> Verdict:
@@ -105,59 +105,30 @@ def verify(
     progress : callable, optional
         Called with (decisions done, decisions in all).
     stored : callable, optional
-        Gives the documents of earlier runs, for an agent that learned from some.
+        Gives the documents of prior runs, for an agent that learned from some.
 
     Raises
     ------
     ReplayError
         If the agent cannot be rebuilt from its start document.
     DocumentError
-        If this is not a run of an agent, or a prior run that it learned from is missing or changed.
+        If no agent decided in this run, or a prior run is missing or was changed.
     """
     history = AgentRun.read(documents, stored)
     try:
-        agent = build(history.config)
+        replay = _Replay(history, build(history.config))
     except (ValueError, TypeError) as error:
         raise ReplayError(f"the agent cannot be rebuilt from the start document: {error}") from error
-
-    # Tiled gives events names of its own; then no uid that a decision tells is known, and none is compared.
-    known = set(history.observation_uids)
-    uids = any(decision.last_observation in known for decision in history.decisions)
+    uids = _uids_are_kept(history)
     differences: list[Difference] = []
-    different: set[int] = set()
-    ingested = 0
-    failure = ""
-    total = len(history.decisions)
     for decision in history.decisions:
-        upto = decision.records
-        replayed: Suggestion | str
-        if not failure:
-            try:
-                agent.ingest(*history.records[ingested:upto])
-            except RecordError as error:
-                failure = f"the agent refuses a stored observation: {error}"
-        ingested = max(ingested, upto)
-        replayed = failure or _ask(agent, history.context(decision.records, decision.number))
-        estimate = _estimate(agent) if decision.estimate is not None and not failure else None
-        problem = _compare(decision, replayed, estimate, history, uids=uids)
-        if problem is not None:
-            differences.append(problem)
-            different.add(decision.number)
+        problem = _compare(decision, replay.decide(decision), history, uids=uids)
+        differences += [] if problem is None else [problem]
         if progress is not None:
-            progress(decision.number + 1, total)
-
-    if not failure and (problem := _compare_ending(agent, history, ingested)) is not None:
-        differences.append(problem)
-
-    initial = [decision.number for decision in history.decisions if decision.phase == "initial"]
-    return Verdict(
-        initial=len(initial),
-        initial_identical=len(set(initial) - different),
-        chosen=total - len(initial),
-        chosen_identical=total - len(initial) - len(different - set(initial)),
-        first=differences[0] if differences else None,
-        versions=changed_versions(history.start.get("versions", {})),
-    )
+            progress(decision.number + 1, len(history.decisions))
+    problem = _compare_ending(replay, history)
+    differences += [] if problem is None else [problem]
+    return _verdict(history, differences)
 
 
 def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -168,29 +139,66 @@ def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-def _ask(agent: Agent, context: Context) -> Suggestion | str:
-    try:
-        suggestions = agent.suggest(1, context)
-    except ValueError as error:
-        return f"the agent cannot decide: {error}"
-    if isinstance(suggestions, Question):
-        return f"the agent asks {suggestions.text!r}"
-    return suggestions[0]
+class _Replay:
+    """The rebuilt agent: it ingests the stored records and decides again.
+
+    Attributes
+    ----------
+    failure : str
+        Why the agent ingests nothing more; empty while it does.
+    """
+
+    def __init__(self, history: AgentRun, agent: Agent) -> None:
+        self.failure = ""
+        self._history, self._agent, self._ingested = history, agent, 0
+
+    def decide(self, stored: Decision) -> str:
+        """Return, as text, what the agent decides from the records of a stored decision; or why it does not."""
+        self._ingest(stored.records)
+        if self.failure:
+            return self.failure
+        try:
+            suggestions = self._agent.suggest(1, self._history.context(stored.records, stored.number))
+        except ValueError as error:
+            return f"the agent cannot decide: {error}"
+        if isinstance(suggestions, Question):
+            return f"the agent asks {suggestions.text!r}"
+        one = suggestions[0]
+        estimate = None if stored.estimate is None else self._estimate()
+        return _say(one.index, one.phase, one.score, one.parts, estimate)
+
+    def end(self, stored: Ending, rule: StoppingRule) -> str:
+        """Return, as text, whether the agent ends the run with the records of a stored ending."""
+        self._ingest(stored.records)
+        if self.failure:
+            return self.failure
+        estimate = self._estimate()
+        ending = rule.satisfied(stored.records, estimate)
+        return f"it goes on, with {estimate!r}" if ending is None else repr(ending)
+
+    def _ingest(self, records: int) -> None:
+        if self.failure:
+            return
+        try:
+            self._agent.ingest(*self._history.records[self._ingested : records])
+        except RecordError as error:
+            self.failure = f"the agent refuses a stored observation: {error}"
+        self._ingested = max(self._ingested, records)
+
+    def _estimate(self) -> Estimate | None:
+        return self._agent.estimate() if isinstance(self._agent, EstimatesError) else None
 
 
-def _estimate(agent: Agent) -> Estimate | None:
-    return agent.estimate() if isinstance(agent, EstimatesError) else None
+def _uids_are_kept(history: AgentRun) -> bool:
+    """Tell whether events have the uids to which decisions refer; Tiled gives them new ones."""
+    known = set(history.observation_uids)
+    return any(decision.last_observation in known for decision in history.decisions)
 
 
-def _compare(
-    stored: Decision, replayed: Suggestion | str, estimate: Estimate | None, history: AgentRun, *, uids: bool
-) -> Difference | None:
+def _compare(stored: Decision, replayed: str, history: AgentRun, *, uids: bool) -> Difference | None:
     said = _say(stored.candidate, stored.phase, stored.score, stored.parts, stored.estimate)
-    if isinstance(replayed, str):
+    if said != replayed:
         return Difference(stored.number, said, replayed)
-    again = _say(replayed.index, replayed.phase, replayed.score, replayed.parts, estimate)
-    if said != again:
-        return Difference(stored.number, said, again)
     last = history.observation_uids[stored.observations - 1] if stored.observations else ""
     if uids and stored.last_observation != last:
         return Difference(
@@ -200,28 +208,34 @@ def _compare(
         )
     if stored.number < len(history.outcomes) and history.outcomes[stored.number].index != stored.candidate:
         tried = history.outcomes[stored.number].index
-        return Difference(stored.number, f"{said}, but candidate {tried} was tried", again)
+        return Difference(stored.number, f"{said}, but candidate {tried} was tried", replayed)
     return None
 
 
-def _compare_ending(agent: Agent, history: AgentRun, ingested: int) -> Difference | None:
-    """Tell whether the agent would have ended the run as it says, where that was the agent's doing."""
+def _compare_ending(replay: _Replay, history: AgentRun) -> Difference | None:
+    """Compare the ending, where the agent's estimate ended the run."""
     stored = history.ending
-    if stored is None or stored.rule not in ("error", "gain"):
+    if stored is None or stored.rule not in ("error", "gain") or replay.failure:
         return None
-    number, said = len(history.decisions), repr(stored)
-    try:
-        agent.ingest(*history.records[ingested : stored.records])
-    except RecordError as error:
-        return Difference(number, said, f"the agent refuses a stored observation: {error}")
-    rule, estimate = StoppingRule(**history.start["plan_args"]["until"]), _estimate(agent)
-    replayed = rule.satisfied(stored.records, estimate)
-    if replayed == stored:
-        return None
-    return Difference(number, said, f"it goes on, with {estimate!r}" if replayed is None else repr(replayed))
+    replayed = replay.end(stored, validated(StoppingRule, history.start["plan_args"]["until"], "until"))
+    return None if replayed == repr(stored) else Difference(len(history.decisions), repr(stored), replayed)
 
 
-def _say(candidate: int, phase: str, score: float, parts: Mapping[str, float], estimate: Estimate | None = None) -> str:
+def _verdict(history: AgentRun, differences: Sequence[Difference]) -> Verdict:
+    different = {difference.number for difference in differences}
+    initial = {decision.number for decision in history.decisions if decision.phase == "initial"}
+    chosen = {decision.number for decision in history.decisions} - initial
+    return Verdict(
+        initial=len(initial),
+        initial_identical=len(initial - different),
+        chosen=len(chosen),
+        chosen_identical=len(chosen - different),
+        first=differences[0] if differences else None,
+        versions=changed_versions(history.start.get("versions", {})),
+    )
+
+
+def _say(candidate: int, phase: str, score: float, parts: Mapping[str, float], estimate: Estimate | None) -> str:
     """Describe a decision; repr() of a float tells every bit."""
     numbers = {"score": score, **parts, **({} if estimate is None else asdict(estimate))}
     told = ", ".join(f"{name} {value!r}" for name, value in numbers.items() if not math.isnan(value))

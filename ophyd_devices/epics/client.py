@@ -1,4 +1,4 @@
-"""The AFM as a client of Channel Access sees it."""
+"""A backend that drives an AFM over Channel Access."""
 
 import contextlib
 import inspect
@@ -29,31 +29,31 @@ NAMES = (
     "Reference:Shape", "Reference:Data",
     "KeepAlive",
 )  # fmt: skip
-"""What follows the prefix in the names of the PVs."""
+"""The names of the PVs, after the prefix."""
 
-_write_once = inspect.unwrap(PV.write)  # as it is, caproto's write sends again after a reconnection
+_write_once = inspect.unwrap(PV.write)  # caproto's own write repeats a put after a reconnection
 
 POLL_S = 0.1
-"""How often a waiting client looks whether the server is still there."""
+"""How often a waiting client checks that the server is still connected."""
 PATIENCE_S = 0.5
-"""How long to wait for a server that was just found to be lost."""
+"""How long to wait for a server that was lost a moment ago."""
 VALUES_PER_S = 1e6
-"""A waveform may take this much longer than the timeout: slower than any network in use."""
+"""A waveform may take longer than the timeout, by its length over this rate: slower than any network in use."""
 
 
 class EpicsBackend:
     """An :class:`~ophyd_devices.backend.AfmBackend` behind the PVs of ``curio ioc``, or of an IOC with the same PVs.
 
-    An action is sent exactly once and never repeated on its own. It ends when the IOC says so, or at once when the
-    server is lost. Values arrive bit by bit as the IOC has them. The server is looked for where ``EPICS_CA_ADDR_LIST``,
-    ``EPICS_CA_AUTO_ADDR_LIST`` and ``EPICS_CA_SERVER_PORT`` say.
+    An action is sent exactly once and never repeated automatically. It ends when the IOC says so, or at once when the
+    server is lost. Values arrive bit by bit as the IOC has them. ``EPICS_CA_ADDR_LIST``, ``EPICS_CA_AUTO_ADDR_LIST``
+    and ``EPICS_CA_SERVER_PORT`` tell where the server is.
 
     Parameters
     ----------
     prefix : str
         In front of each PV's name, e.g. ``"afm:"``.
     timeout : float
-        How long in s to wait for a connection or for a value; actions take as long as they take.
+        How long to wait for a connection or a value, in s. Actions have no limit here.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class EpicsBackend:
             raise
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the IOC says about sample and instrument, and the prefix."""
+        """Return the IOC's facts about sample and instrument, and the prefix."""
         return {**json.loads(self._text("Sample")), "epics_prefix": self.prefix}
 
     def time(self) -> float:
@@ -113,7 +113,7 @@ class EpicsBackend:
         self._act("Engage", [setpoint])
 
     def withdraw(self) -> None:
-        """Lift the tip; also right after the server was started again."""
+        """Lift the tip; works also right after the server was started again."""
         self._act("Withdraw", [], whatever_happened=True)
 
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
@@ -131,7 +131,7 @@ class EpicsBackend:
                 advance(int(response.data[1]), int(response.data[2]))
 
         self._connect()
-        # For this frame only: caproto's thread that renews monitors does not survive a server that stays away.
+        # For this frame only: caproto's thread that renews monitors does not survive the loss of a server.
         monitor = self._pvs["Frame:Lines"].subscribe(data_type="native")
         monitor.add_callback(follow)
         try:
@@ -139,7 +139,7 @@ class EpicsBackend:
         finally:
             with contextlib.suppress(CaprotoError, OSError):
                 monitor.clear()
-        advance(pixels[0], pixels[0])  # the monitor of the last lines may be late
+        advance(pixels[0], pixels[0])  # the monitor's last update may be late
         shape = tuple(int(number) for number in self._read("Frame:Shape"))
         return self._waveform("Frame:Data", np.float32, shape)
 
@@ -154,16 +154,22 @@ class EpicsBackend:
         return Loop(self._waveform("Spectrum:Data", np.float64, shape), on_field, resonance)
 
     def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the true spectra (N, K), where the IOC knows them."""
+        """Return the true spectra (N, K) if the IOC knows them."""
         positions = np.asarray(positions, dtype=np.float64)
         self._act("Reference", wire.encode_reference(positions, np.asarray(bias, dtype=np.float64)))
         shape = tuple(int(number) for number in self._read("Reference:Shape"))
         return self._waveform("Reference:Data", np.float64, shape) if shape[0] else None
 
     def keep_alive(self, seconds: float) -> None:
-        """Promise a sign of life within `seconds`; while an action runs, the waiting client renews it.
+        """Promise a sign of life within `seconds`, 0.05 … 3600; 0 ends the promise.
 
-        When it is broken, the IOC stops what runs and withdraws.
+        While an action runs, the waiting client renews the promise. If it is broken, the IOC stops what runs and
+        withdraws. Promises of other clients are not changed.
+
+        Raises
+        ------
+        BackendError
+            If the IOC refuses the promise, or is lost.
         """
         response = self._put("KeepAlive", [self._client, seconds], self._timeout)
         if not response.status.success:
@@ -171,13 +177,13 @@ class EpicsBackend:
         self._promise = seconds
 
     def stop(self) -> None:
-        """End the running action, from any thread; where the server is lost, the action says so itself."""
+        """End the running action, from any thread. If the server is lost, the action itself reports it."""
         if self._running:
             with contextlib.suppress(BackendError):
                 self._send("Stop", [self._running])
 
     def close(self) -> None:
-        """Withdraw, take back the promise, disconnect; harmless when it was done."""
+        """Withdraw, end the promise and disconnect; do nothing the second time."""
         if self._closed:
             return
         self._closed = True
@@ -198,7 +204,7 @@ class EpicsBackend:
         Interrupted
             If it was stopped.
         BackendError
-            If it was refused, or the server was lost, or started again since the last action.
+            If it was refused, or the server was lost or was started again since the last action.
         """
         self._connect()
         self._check_session(whatever_happened)
@@ -251,8 +257,8 @@ class EpicsBackend:
                 self._send("KeepAlive", [self._client, self._promise])
 
     def _lost(self, what: str) -> BackendError:
-        """Return the error for a server that does not answer: what is known of the tip, and what to do."""
-        self._session = None  # it is told now, so not once more when the server is back
+        """Return the error for a server that does not answer; it says what is known of the tip and what to do."""
+        self._session = None  # reported now, and not again when the server is back
         self._patience = PATIENCE_S
         watchdog = ""
         if self._promise:
@@ -278,7 +284,7 @@ class EpicsBackend:
             )
 
     def _connect(self) -> None:
-        """Wait until all PVs are connected; after a failure only briefly, so that a plan ends soon."""
+        """Wait until all PVs are connected. After a failure wait only briefly, so that a plan ends soon."""
         if all(pv.connected for pv in self._pvs.values()):
             self._patience = self._timeout
             return

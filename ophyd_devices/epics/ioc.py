@@ -36,11 +36,12 @@ class _Answering:
         """Write what a client puts. Where that fails, the put completes as failed, and ``Message`` says why."""
         try:
             return await super().auth_write(*arguments, **options)  # type: ignore[misc]
-        except Exception as error:  # noqa: BLE001  whatever is wrong with a put, its client is told
+        except Exception as error:  # noqa: BLE001  the client is told whatever is wrong with its put
             pv: Any = self
             why = str(error) or "the value cannot be converted"
             await pv.group.message.write(f"{pv.pvname} refused a put: {why}")
-            await pv.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
+            if pv.alarm.status is AlarmStatus.WRITE:  # set by caproto, and kept for all PVs of the group
+                await pv.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
             return CAStatus.ECA_PUTFAIL
 
 
@@ -56,12 +57,12 @@ def _text(name: str, doc: str, **more: Any) -> Any:
 
 
 def _reading(name: str, doc: str, value: Any, ask: Callable[[AfmBackend], Any], **more: Any) -> Any:
-    """Return a PV that asks the instrument whenever it is read, unless an action runs."""
+    """Return a PV that asks the instrument each time it is read, unless an action runs."""
 
     async def get(ioc: "AfmIoc", instance: PvpropertyData) -> Any:
         return await ioc._fresh(instance, lambda: ask(ioc.backend))
 
-    # Without a group of its own, a reading would share its alarm with every PV.
+    # In the default group a reading would share its alarm with all PVs.
     return pvproperty(get=get, value=value, name=name, doc=doc, read_only=True, alarm_group=name, **more)
 
 
@@ -100,6 +101,7 @@ class AfmIoc(PVGroup):
 
     _running: tuple[float, str] | None = None  # token and name
     _broken = ""  # why the watchdog is withdrawing
+    _withdrawing: asyncio.Task[Any] | None = None
 
     async def _move(self, _: PvpropertyData, values: Sequence[float]) -> None:
         await self._act("Move", values, 4, lambda numbers: self.backend.move(*numbers.tolist()))
@@ -170,8 +172,8 @@ class AfmIoc(PVGroup):
         if not self._broken:
             await self.watchdog.write(Watchdog.WATCHING if self._promises else Watchdog.OFF)
 
-    info = _text("Info", "What is fixed about the instrument, JSON.")
-    session = _text("Session", "Another text each time the IOC is started.")
+    info = _text("Info", "The fixed properties of the instrument, JSON.")
+    session = _text("Session", "A new text each time the IOC is started.")
     sample = _reading(
         "Sample", "Facts about sample and instrument, JSON.", "", lambda afm: json.dumps(dict(afm.describe())),
         dtype=ChannelType.CHAR, max_length=wire.TEXT_MAX, string_encoding="utf-8",
@@ -194,14 +196,14 @@ class AfmIoc(PVGroup):
     outcome = _choice("Outcome", "How it ended.", Outcome)
     message = _text("Message", "Why it was refused or stopped.")
 
-    frame_lines = _numbers("Frame:Lines", "token, lines done, lines in all", 3)
+    frame_lines = _numbers("Frame:Lines", "token, lines done, total lines", 3)
     frame_shape = _numbers("Frame:Shape", "channels, ny, nx", 3, int)
     frame_data = _numbers("Frame:Data", "The frame, flat; row 0 at y_min.", wire.FRAME_MAX, ChannelType.FLOAT)
     spectrum_data = _numbers("Spectrum:Data", "The spectrum.", wire.STEPS_MAX)
     spectrum_on_field = _numbers("Spectrum:OnField", "The on-field loop.", wire.STEPS_MAX)
-    spectrum_has_on_field = _number("Spectrum:HasOnField", "1 with an on-field loop.", 0)
+    spectrum_has_on_field = _number("Spectrum:HasOnField", "1 if there is an on-field loop.", 0)
     spectrum_resonance = _number("Spectrum:Resonance", "Fraction of steps where it was found.", 1.0)
-    reference_shape = _numbers("Reference:Shape", "N, K; 0, 0 where the truth is not known.", 2, int)
+    reference_shape = _numbers("Reference:Shape", "N, K; 0, 0 if the true spectra are not known.", 2, int)
     reference_data = _numbers("Reference:Data", "True spectra, flat.", wire.REFERENCE_MAX)
 
     keep_alive = _action(
@@ -219,7 +221,7 @@ class AfmIoc(PVGroup):
         self._promises: dict[float, asyncio.Task[None]] = {}  # by client
 
     async def begin(self) -> None:
-        """Withdraw, and publish what is fixed and where the instrument is."""
+        """Withdraw, and publish the instrument's fixed properties and its state."""
         await self._ask(self.backend.withdraw)
         await self.info.write(wire.encode_info(self.backend.info))
         await self.session.write(uuid.uuid4().hex)
@@ -237,6 +239,7 @@ class AfmIoc(PVGroup):
         del self._promises[client]
         if self._broken:
             return
+        self._withdrawing = asyncio.current_task()  # asyncio itself keeps no task alive
         self._broken = f"the watchdog withdraws the tip: the client gave no sign of life for {seconds:g} s"
         while self._broken:
             try:
@@ -244,7 +247,7 @@ class AfmIoc(PVGroup):
                 await self._ask(self.backend.withdraw)
                 await self.message.write(self._broken)
                 self._broken = ""
-            except Exception as error:  # noqa: BLE001  whatever the controller raises, the tip must come off
+            except Exception as error:  # noqa: BLE001  the tip must come off, whatever the controller raises
                 await self.message.write(f"{self._broken}, not yet: {error}")
                 await asyncio.sleep(INSIST_S)
         await self.watchdog.write(Watchdog.WITHDREW)
@@ -263,7 +266,7 @@ class AfmIoc(PVGroup):
         Raises
         ------
         ValueError
-            If there is no sound token; without it the outcome could not be told apart from another action's.
+            If there is no sound token: nobody could tell which action the outcome belongs to.
         """
         numbers = _array(values)
         token = wire.check_token(name, numbers)
@@ -277,7 +280,7 @@ class AfmIoc(PVGroup):
             await self._conclude(token, Outcome.REFUSED, str(error))
             return
         self._running = token, name
-        # A task of its own: a client that vanishes takes its put with it, not what the instrument is doing.
+        # In a task of its own: when a client vanishes its put is cancelled, but the action must go on.
         await asyncio.shield(asyncio.create_task(self._run(token, lambda: action(numbers[1:]), publish)))
 
     async def _run(self, token: float, action: Callable[[], Any], publish: Callable[[Any], Any] | None) -> None:
@@ -289,7 +292,7 @@ class AfmIoc(PVGroup):
                 await publish(result)
         except Interrupted as error:
             outcome, message = Outcome.STOPPED, self._broken or str(error)
-        except Exception as error:  # noqa: BLE001  whatever the controller raises is told to the client
+        except Exception as error:  # noqa: BLE001  the client is told whatever the controller raises
             outcome, message = Outcome.REFUSED, str(error) or type(error).__name__
         finally:
             self._running = None
@@ -309,15 +312,15 @@ class AfmIoc(PVGroup):
                 await pv.write(value)
 
     async def _fresh(self, instance: PvpropertyData, ask: Callable[[], Any]) -> Any:
-        """Return what `ask` gives, or None while an action runs: then the PV keeps what it has.
+        """Return what `ask` returns, or None while an action runs; the PV then keeps its value.
 
-        Where the instrument does not answer, the PV gets an invalid alarm, and Message says why.
+        If the instrument does not answer, the PV gets an invalid alarm, and Message says why.
         """
         if self._running is not None:
             return None
         try:
             value = await self._ask(ask)
-        except Exception as error:  # noqa: BLE001  whatever the controller raises is told to the client
+        except Exception as error:  # noqa: BLE001  the client is told whatever the controller raises
             await instance.alarm.write(status=AlarmStatus.READ, severity=AlarmSeverity.INVALID_ALARM)
             await self.message.write(str(error) or type(error).__name__)
             return None
@@ -329,7 +332,7 @@ class AfmIoc(PVGroup):
         return await asyncio.get_running_loop().run_in_executor(self._worker, call)
 
     async def _stop(self) -> None:
-        """Stop what runs; a tip on its way off the surface is left alone."""
+        """Stop what runs, except a withdrawal."""
         if self._running is not None and self._running[1] != "Withdraw":
             await asyncio.to_thread(self.backend.stop)
 
@@ -351,20 +354,20 @@ def serve(
     interfaces: Sequence[str] = ("127.0.0.1",),
     ready: Callable[[int], None] = print,
 ) -> None:
-    """Serve `backend` until SIGINT or SIGTERM; then stop, withdraw and release it.
+    """Serve `backend` until SIGINT or SIGTERM; then stop it, withdraw and release it.
 
     Parameters
     ----------
     backend : AfmBackend
-        What is behind the PVs.
+        The instrument.
     prefix : str
         In front of each PV's name.
     interfaces : sequence of str
-        Addresses to listen at. The port is that of ``EPICS_CA_SERVER_PORT``.
+        Addresses to listen on. ``EPICS_CA_SERVER_PORT`` gives the port.
     ready : callable
         Called with the port when clients can connect.
     """
-    logging.getLogger(__name__).setLevel(logging.ERROR)  # how caproto sizes its queues is no news
+    logging.getLogger(__name__).setLevel(logging.ERROR)  # caproto reports the sizes of its queues here
     asyncio.run(_serve(AfmIoc(backend, prefix), list(interfaces), ready))
 
 

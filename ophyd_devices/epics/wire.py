@@ -43,7 +43,7 @@ class Watchdog(IntEnum):
 
 
 def encode_info(info: Info) -> str:
-    """Return `info` as JSON; numbers come back bit by bit."""
+    """Return `info` as JSON, from which the numbers can be read back exactly."""
     content = asdict(info)
     if info.spectroscopy.axis is not None:
         content["spectroscopy"]["axis"] = info.spectroscopy.axis.tolist()
@@ -51,7 +51,7 @@ def encode_info(info: Info) -> str:
 
 
 def decode_info(text: str) -> Info:
-    """Return what :func:`encode_info` was given."""
+    """Return the info that :func:`encode_info` has encoded."""
     content = json.loads(text)
     kind = content["spectroscopy"]
     if kind["axis"] is not None:

@@ -1,7 +1,7 @@
-"""A microscope without a microscope: a synthetic ferroelectric or a measured cube behind the AfmBackend protocol.
+"""A simulated microscope: a synthetic ferroelectric or a recorded sample behind the AfmBackend protocol.
 
-The physics knows neither ophyd nor bluesky, draws every random number from a seed, and takes its time from an injected
-clock: simulated (instantly) or real.
+The physics imports neither ophyd nor bluesky. Every random number follows from a seed, and time comes from a clock that
+is passed in: simulated (actions end at once) or real.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,24 +45,24 @@ def twin(
     Parameters
     ----------
     seed : int
-        Decides the sample, the noise, and what is random in effects and faults.
+        Decides the sample, the noise, and the random part of effects and faults.
     real_time : bool
         Let every action take its real duration.
     extent_nm : (width, height)
         Size of the sample in nm.
     pixels : (ny, nx)
-        Frame size offered.
+        Frame size that is suggested.
     effects : Effects, str or mapping
-        What happens beside noise: ``"calm"``, ``"realistic"``, or sizes by name; see :class:`Effects`.
+        What happens besides noise: ``"calm"``, ``"realistic"``, or sizes by name; see :class:`Effects`.
     imaging : str
-        ``"single-frequency"``, ``"band-excitation"`` or ``"averaged band-excitation"``: how long a frame takes.
+        ``"single-frequency"``, ``"band-excitation"`` or ``"averaged band-excitation"``; decides how long a frame takes.
     faults : sequence of Fault or mapping
-        What fails, and when; see :class:`Fault`.
+        What fails and when; see :class:`Fault`.
 
     Raises
     ------
     ValueError
-        If one of them is not what is expected; the message says which.
+        If an argument is wrong; the message says which.
     """
     backend = TwinBackend(
         Ferroelectric(seed, extent_nm, pixels), SimulatedClock(real_time), seed, Effects.of(effects), imaging
@@ -80,7 +80,7 @@ def recorded(
 ) -> TwinBackend | FaultyBackend:
     """Return a simulated microscope over a recorded sample; see :func:`load_recorded`.
 
-    There is no seed and there are no effects: what was recorded has its noise already, and stays as it is.
+    It takes no seed and no effects: the recorded data have their noise already and do not change.
 
     Raises
     ------

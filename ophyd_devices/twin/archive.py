@@ -1,4 +1,4 @@
-"""Reading an npz file somebody else wrote: every value checked, every error in words."""
+"""Reading npz files from elsewhere: every value is checked, and errors say what to do."""
 
 import zipfile
 import zlib
@@ -15,7 +15,7 @@ class SampleError(ValueError):
 
 
 class Archive:
-    """The arrays of an npz file; nothing in it is unpickled.
+    """The arrays of an npz file. Nothing in it is unpickled.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Archive:
         Raises
         ------
         SampleError
-            If there is none; the message lists those that are there.
+            If there is none of this name; the message lists the arrays of the file.
         """
         if key not in self._arrays:
             found = ", ".join(sorted(self._arrays)) or "nothing"
@@ -73,7 +73,7 @@ class Archive:
         Raises
         ------
         SampleError
-            If it is missing, not real numbers, or not finite in `dtype`.
+            If it is missing, does not hold real numbers, or is not finite in `dtype`.
         """
         array = self.raw(key)
         if array.dtype.kind not in "iuf":
@@ -98,12 +98,12 @@ class Archive:
         return array
 
     def texts(self, key: str, default: list[str]) -> list[str]:
-        """Return as many texts as `default` has, or `default` where there are none.
+        """Return the texts of an array, or `default` if it is missing.
 
         Raises
         ------
         SampleError
-            If there are more or fewer, or it is not text.
+            If it is not text, or has another length than `default`.
         """
         if key not in self:
             return default

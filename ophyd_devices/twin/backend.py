@@ -1,5 +1,6 @@
-"""The simulated controller: a sample, measurement noise, time that passes, and a tip on or off the surface."""
+"""The simulated controller: a sample, measurement noise, a clock, and a tip on or off the surface."""
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,21 +17,25 @@ from ophyd_devices.twin.sample import Sample
 from ophyd_devices.twin.world import World
 
 SETPOINT_RANGE = (1.0, 200.0)
-"""Contact force in nN (usual for PFM cantilevers of 1 … 40 N/m)."""
+"""Contact force, nN (usual for PFM cantilevers of 1 … 40 N/m)."""
 AMPLITUDE_MAX = 10.0
-"""Bias amplitude in V (the output of common controllers)."""
+"""Largest bias, V (the output of common controllers)."""
 ENGAGE_S = 2.0
-"""Approach (engineering guess)."""
+"""Time to approach, s (engineering guess)."""
 WITHDRAW_S = 0.5
-"""Retract (engineering guess)."""
+"""Time to retract, s (engineering guess)."""
 OVERHEAD_S = 0.8
-"""Of a spectrum: starting the waveform, transferring the data (engineering guess)."""
+"""Time to start the waveform of a spectrum and to transfer its data, s (engineering guess)."""
+REPORT_S = 0.1
+"""In real time, a frame reports its progress this often, s."""
+REPORTS = 32
+"""In simulated time, a frame reports its progress this many times."""
 
 Imaging = Literal["single-frequency", "band-excitation", "averaged band-excitation"]
-"""How a frame is taken, which decides how long it takes."""
+"""How a frame is taken; it decides how long the frame takes."""
 PIXEL_S: dict[Imaging, float] = {"band-excitation": 8e-3, "averaged band-excitation": 37e-3}
-"""Time of a pixel of a band-excitation frame in s: a 256² frame takes 9 min, an averaged 32² one 38 s. A
-single-frequency frame has the line rate that it was asked for."""
+"""Time of a pixel of a band-excitation frame, s: a 256² frame takes 9 min, an averaged 32² frame 38 s. A
+single-frequency frame has the line rate that it is asked for."""
 
 CALM = Effects()
 
@@ -38,25 +43,25 @@ CALM = Effects()
 class TwinBackend:
     """An :class:`~ophyd_devices.backend.AfmBackend` that is simulated.
 
-    How long an action takes: a move ``distance / velocity + settle``; a frame ``ny / line_rate``, or pixels × 8 ms
-    (37 ms averaged) with band excitation; a spectrum of K steps ``2 · K · dwell + 0.8 s`` (each step is a pulse and a
-    rest); to engage 2 s, to withdraw 0.5 s.
+    Duration of an action: a move ``distance / velocity + settle``; a frame ``ny / line_rate``, or with band excitation
+    8 ms a pixel (37 ms averaged); a spectrum of K steps ``2 · K · dwell + 0.8 s`` (each step is a pulse and a rest);
+    engaging 2 s, withdrawing 0.5 s.
 
-    Everything – data, time, drift, wear, written domains – follows from `seed` and the completed commands: the same
-    commands given to a fresh twin rebuild this one, bit for bit. An action that is refused or interrupted does not
-    count, and takes no time; only a move that is interrupted in real time counts as far as it got. Frames leave the
-    position where it is.
+    Data, time, drift, wear and written domains follow from `seed` and the completed commands: the same commands, given
+    to a fresh twin, rebuild this one bit for bit. An action that is refused or interrupted takes no time and changes
+    nothing. The exception is a move that is interrupted in real time: the tip stays where it has got to. A frame does
+    not change the position.
 
     Parameters
     ----------
     sample : Sample
-        What is under the tip; its area is the scan range. The tip starts withdrawn over its centre.
+        The sample. Its area is the scan range; the tip starts withdrawn over its centre.
     clock : SimulatedClock
-        All time passes through it.
+        The time.
     seed : int
-        Decides the noise, and what is random in the effects.
+        Decides the noise and the random part of the effects.
     effects : Effects
-        What else happens to tip, scanner and sample; nothing by default.
+        What happens besides noise; nothing by default.
     imaging : str
         How frames are taken; one of :data:`Imaging`.
 
@@ -102,7 +107,7 @@ class TwinBackend:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return JSON-able facts that rebuild it: sample, seed, effects, imaging, whether time is real."""
+        """Return the JSON-able facts from which it can be built again: sample, seed, effects, imaging, real time."""
         return {
             "instrument": "twin",
             "seed": self.seed,
@@ -121,11 +126,11 @@ class TwinBackend:
         return self._position
 
     def true_position(self) -> tuple[float, float]:
-        """Return where on the sample the tip is, in nm: drift and creep are in it. For tests and evaluation only."""
+        """Return where on the sample the tip is, in nm, with drift and creep. Only tests and evaluation may use it."""
         return self._world.true_position(self._position, self.clock.now())
 
     def move(self, x: float, y: float, velocity: float, settle: float) -> None:
-        """Move in a straight line; interrupted, the tip stays where it had got to.
+        """Move in a straight line. When interrupted, the tip stays where it has got to.
 
         Raises
         ------
@@ -176,7 +181,7 @@ class TwinBackend:
         self._setpoint = float(setpoint)
 
     def withdraw(self) -> None:
-        """Lift the tip in 0.5 s, which nothing interrupts; harmless when it is lifted."""
+        """Lift the tip in 0.5 s; nothing interrupts it. Do nothing if the tip is withdrawn."""
         if self._setpoint is not None:
             self._setpoint = None
             self.clock.sleep(WITHDRAW_S, threading.Event())
@@ -186,7 +191,7 @@ class TwinBackend:
         return self._setpoint is not None
 
     def force(self) -> float:
-        """Return the measured force in nN, the setpoint and a little noise; 0 off the surface."""
+        """Return the measured force in nN: the setpoint with a little noise, or 0 off the surface."""
         return 0.0 if self._setpoint is None else self._world.force(self._setpoint)
 
     def keep_alive(self, seconds: float) -> None:
@@ -198,7 +203,7 @@ class TwinBackend:
         Raises
         ------
         BackendError
-            If the tip is withdrawn, the area not inside the scan range, a number of pixels or the line rate not
+            If the tip is withdrawn, the area is not inside the scan range, a number of pixels or the line rate is not
             positive, or the sample cannot be imaged like that.
         Interrupted
             If stopped.
@@ -217,8 +222,7 @@ class TwinBackend:
         _check_positive("line_rate", line_rate, "Hz")
         line_s = nx * PIXEL_S[self.imaging] if self.imaging in PIXEL_S else 1 / line_rate
         frame, complete = self._world.frame(area, pixels, self._position, self.clock.now(), ny * line_s)
-        # About ten reports a second, or 32 a frame where no time is lost by waiting.
-        lines = max(1, round(0.1 / line_s)) if self.clock.real_time else -(-ny // 32)
+        lines = max(1, round(REPORT_S / line_s)) if self.clock.real_time else math.ceil(ny / REPORTS)
         self._stop.clear()
         with self._whole():
             for first in range(0, ny, lines):
@@ -234,8 +238,8 @@ class TwinBackend:
         Raises
         ------
         BackendError
-            If the tip is withdrawn, `bias` not (K,), finite and within ±10 V or else the recorded axis, or `dwell` not
-            positive.
+            If the tip is withdrawn, `dwell` is not positive, or `bias` is not (K,), finite and within ±10 V (for a
+            recorded sample: not the recorded axis).
         Interrupted
             If stopped.
         """
@@ -250,10 +254,10 @@ class TwinBackend:
         return loop
 
     def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return what is true: noise-free off-field loops, or the recorded spectra, (N, K).
+        """Return the true spectra (N, K): noise-free off-field loops, or the recorded spectra.
 
-        They are those of the sample as it was at first, at `positions` on the sample, with a new tip: what a perfect
-        instrument would find on its first visit. Drift, wear and written domains are errors against it.
+        They belong to the sample as it was at first, at `positions` on the sample, with a new tip: what a perfect
+        instrument would measure on its first visit. Drift, wear and written domains are errors against them.
 
         Raises
         ------
@@ -265,7 +269,7 @@ class TwinBackend:
         return self.sample.spectra(positions, self._check_bias(bias))[0]
 
     def stop(self) -> None:
-        """End the running action; it raises Interrupted. With none running, nothing happens."""
+        """End the running action, which raises Interrupted. Do nothing if none is running."""
         self._stop.set()
 
     def close(self) -> None:
@@ -274,7 +278,7 @@ class TwinBackend:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """Take the time of an action back if it does not complete."""
+        """Set the clock back if the action does not complete."""
         began = self.clock.now()
         try:
             yield

@@ -1,16 +1,16 @@
-"""Time for a simulated instrument: it passes by device actions only, never by the wall clock."""
+"""The time of a simulated instrument. Only device actions let it pass, never the wall clock."""
 
 import threading
 import time
 
 
 class SimulatedClock:
-    """Time in s that advances exactly by what is slept.
+    """Time in s that advances exactly by the durations that are slept.
 
     Parameters
     ----------
     real_time : bool
-        Also let every sleep take its real duration. The simulated time is the same either way.
+        Let every sleep also take its real duration. The simulated time is the same either way.
     """
 
     def __init__(self, real_time: bool = False) -> None:
@@ -22,9 +22,9 @@ class SimulatedClock:
         return self._now
 
     def sleep(self, seconds: float, interrupt: threading.Event) -> bool:
-        """Let `seconds` pass unless `interrupt` is or becomes set; return whether they passed undisturbed.
+        """Let `seconds` pass unless `interrupt` is set before or meanwhile; return whether all of them passed.
 
-        When interrupted in real time, only the time that really passed is added.
+        When interrupted in real time, only the time that has passed is added.
         """
         started = time.monotonic()
         undisturbed = not (interrupt.wait(seconds) if self.real_time else interrupt.is_set())
@@ -35,5 +35,5 @@ class SimulatedClock:
         return undisturbed
 
     def rewind(self, time: float) -> None:
-        """Take back the time since `time`: an action that did not complete takes none."""
+        """Set the clock back to `time`: an action that did not complete takes no time."""
         self._now = time

@@ -1,4 +1,4 @@
-"""What a ferroelectric film looks like: domains, walls, needles, defects and grains on a fine grid."""
+"""The structure of a ferroelectric film on a fine grid: domains, walls, needles, defects and grains."""
 
 from dataclasses import dataclass
 
@@ -10,33 +10,39 @@ Map = NDArray[np.float64]
 """(ny, nx) over the whole sample; row 0 at y_min."""
 
 GRID_NM = 8.0
-"""Spacing of the grid: a few points across a wall."""
+"""Spacing of the grid, nm: a few points across a wall."""
 DOMAIN_NM = 75.0
-"""Smoothing length of the domain pattern, which gives c-domains of 200 … 500 nm (engineering guess)."""
+"""Smoothing length of the domain pattern, nm. It gives c-domains of 200 … 500 nm (engineering guess)."""
 WALL_NM = 14.0
-"""Wall profile tanh(d / 14 nm), 31 nm from 10 to 90 %: blurred by the tip (typical PFM resolution)."""
+"""Width of the wall profile tanh(d / 14 nm), nm: 31 nm from 10 to 90 %, blurred by the tip (typical PFM resolution)."""
 WALL_REACH_NM = 32.0
-"""Distance over which a wall eases switching (engineering guess: the reach of the tip's field)."""
+"""Distance over which a wall eases switching, nm (engineering guess: the reach of the tip's field)."""
 GRAIN_NM = 45.0
-"""Smoothing length of the roughness, grains of about 100 nm (engineering guess)."""
+"""Smoothing length of the roughness, nm: grains of about 100 nm (engineering guess)."""
 GRAIN_HEIGHT_NM = 0.5
-"""RMS height of the grains (engineering guess: an epitaxial film)."""
+"""RMS height of the grains, nm (engineering guess: an epitaxial film)."""
 NEEDLES_PER_UM2 = 2.2
-"""Density of in-plane needles (engineering guess from published images of PbTiO3 films)."""
+"""Density of in-plane needles, 1/µm² (engineering guess from published images of PbTiO3 films)."""
+NEEDLE_LENGTHS_NM, NEEDLE_WIDTHS_NM = (250.0, 900.0), (35.0, 75.0)
+"""Shortest and longest, narrowest and widest needle, nm (engineering guess from the same images)."""
+NEEDLE_TAPER_NM, NEEDLE_EDGE_NM = 40.0, 6.0
+"""Distances over which a needle ends along and across its axis, nm (engineering guess)."""
 NEEDLE_TILT = 0.03
-"""Slope of the surface across a needle, about c/a - 1 = 0.06 less clamping (engineering guess)."""
+"""Slope of the surface across a needle: about c/a - 1 = 0.06, less clamping (engineering guess)."""
+NEEDLE_RELAXATION_NM = 120.0
+"""Distance over which the film relaxes beside a needle, nm (engineering guess)."""
 DEFECTS_PER_UM2 = 9.0
-"""Density of the Poisson process of defects (engineering guess)."""
+"""Density of defects, a Poisson process, 1/µm² (engineering guess)."""
 DEFECT_RADII_NM = (25.0, 32.0, 40.0)
-"""Gaussian radii of defects (engineering guess: a little over the tip radius)."""
+"""Gaussian radii of defects, nm (engineering guess: a little over the tip radius)."""
 DEFECT_HEIGHT_NM = 1.2
-"""Height of the bump at a defect (engineering guess)."""
+"""Height of the bump at a defect, nm (engineering guess)."""
 PARTICLES_PER_UM2 = 3.0
-"""Density of particles on the surface, which only the topography shows (engineering guess: a sample in air)."""
+"""Density of particles on the surface, 1/µm². Only the topography shows them (engineering guess: a sample in air)."""
 PARTICLE_NM = 10.0
-"""Gaussian radius of particles (engineering guess: under that of the tip, which broadens them)."""
+"""Gaussian radius of particles, nm (engineering guess: under that of the tip, which broadens them)."""
 PARTICLE_HEIGHT_NM = 4.0
-"""Height of particles (engineering guess)."""
+"""Height of particles, nm (engineering guess)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class Structure:
     defect : Map
         Closeness to a defect, 0 … 1.
     charge : Map
-        The same with the sign of the defect's charge, -1 … 1.
+        Closeness to a defect with the sign of its charge, -1 … 1.
     grain : Map
         Height of the grains, mean 0, standard deviation 1.
     topography : Map
@@ -105,8 +111,7 @@ def grow(extent_nm: tuple[float, float], rng: np.random.Generator) -> Structure:
 def random_field(rng: np.random.Generator, shape: tuple[int, int], smoothing_nm: float) -> Map:
     """Return a Gaussian random field of mean 0 and standard deviation 1.
 
-    White noise smoothed with a Gaussian of deviation s has the correlation exp(-r² / 4s²): 1/e at twice the smoothing
-    length.
+    White noise that is smoothed with a Gaussian of deviation s has the correlation exp(-r² / 4s²), 1/e at r = 2s.
     """
     field = gaussian_filter(rng.standard_normal(shape), smoothing_nm / GRID_NM, mode="wrap")
     centred: Map = (field - field.mean()) / field.std()
@@ -117,7 +122,7 @@ def _signed_distance(up: NDArray[np.bool_]) -> Map:
     """Return the distance to the nearest wall in nm, positive where up."""
     inside, outside = np.asarray(distance_transform_edt(up)), np.asarray(distance_transform_edt(~up))
     pixels = np.where(up, inside - 0.5, 0.5 - outside)
-    smooth: Map = GRID_NM * gaussian_filter(pixels, 1.0)  # takes the staircase of the grid off the wall
+    smooth: Map = GRID_NM * gaussian_filter(pixels, 1.0)  # removes the staircase of the grid from the wall
     return smooth
 
 
@@ -128,19 +133,19 @@ def _needles(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Map, Map
     crystal_axis = rng.uniform(0.0, np.pi / 2)
     for _ in range(rng.poisson(NEEDLES_PER_UM2 * x.size * (GRID_NM / 1000) ** 2)):
         centre_x, centre_y = rng.uniform(0, x[-1, -1]), rng.uniform(0, y[-1, -1])
-        length, width = rng.uniform(250, 900), rng.uniform(35, 75)
+        length, width = rng.uniform(*NEEDLE_LENGTHS_NM), rng.uniform(*NEEDLE_WIDTHS_NM)
         angle = crystal_axis + rng.choice([0.0, np.pi / 2])
         along = (x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)
         across = (y - centre_y) * np.cos(angle) - (x - centre_x) * np.sin(angle)
-        taper = _rise(length / 2 - np.abs(along), 40.0)
-        in_plane = np.maximum(in_plane, _rise(width / 2 * taper - np.abs(across), 6.0) * taper)
+        taper = _rise(length / 2 - np.abs(along), NEEDLE_TAPER_NM)
+        in_plane = np.maximum(in_plane, _rise(width / 2 * taper - np.abs(across), NEEDLE_EDGE_NM) * taper)
         tilt = NEEDLE_TILT * width * np.tanh(2 * across / width)
-        height += tilt * taper * np.exp(-np.abs(across) / 120.0)  # the film relaxes beside the needle
+        height += tilt * taper * np.exp(-np.abs(across) / NEEDLE_RELAXATION_NM)
     return in_plane, height
 
 
 def _defects(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Map, Map]:
-    """Return closeness to defects, without and with the sign of their charge."""
+    """Return the closeness to defects, without and with the sign of their charge."""
     closeness, charge = np.zeros(shape), np.zeros(shape)
     for radius in DEFECT_RADII_NM:
         points, signs = _points(rng, shape, DEFECTS_PER_UM2 / len(DEFECT_RADII_NM), radius)

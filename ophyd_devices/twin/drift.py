@@ -1,4 +1,4 @@
-"""Where the tip really is: thermal drift of the sample, and creep of the scanner after each move."""
+"""The true position of the tip: thermal drift of the sample, and creep of the scanner after each move."""
 
 from dataclasses import dataclass, field
 
@@ -9,17 +9,18 @@ from ophyd_devices.twin.randomness import stream
 
 _KEY = (0, 3)  # of the random stream; those of measurements are (n,), (n, 1) and (n, 2)
 WANDER_S = np.array([1200.0, 2700.0, 6000.0])
-"""Periods with which the drift changes (engineering guess: air conditioning, doors, the day)."""
+"""Periods with which the drift velocity changes, s (engineering guess: air conditioning, doors, the day)."""
 WANDER = 0.3
-"""Size of each change, as a share of the mean velocity (engineering guess)."""
+"""Standard deviation of each change over the mean velocity (engineering guess)."""
 CREEP_S = np.array([3.0, 30.0, 300.0])
-"""Relaxation times, one a decade: their sum is close to the logarithm that is observed (Jung and Gweon, 2000)."""
+"""Relaxation times of the creep, s, one for each decade. Their sum is close to the observed logarithm (Jung and Gweon,
+Rev. Sci. Instrum. 71, 1896 (2000))."""
 
 
 class Drift:
-    """Thermal drift: a smooth function of time alone, 0 at 0 s.
+    """Thermal drift: a smooth function of time, 0 at 0 s.
 
-    The velocity is constant but for slow sinusoids, so the displacement is
+    The velocity is constant except for slow sinusoids, so the displacement is
     ``rate · (t · u + Σ_k a_k · (sin(ω_k·t + φ_k) - sin φ_k) / ω_k)`` with random u (of length 1), a_k and φ_k.
 
     Parameters
@@ -27,7 +28,7 @@ class Drift:
     rate : float
         Mean velocity, nm/min.
     seed : int
-        Decides the directions and phases.
+        Decides directions and phases.
     """
 
     def __init__(self, rate: float, seed: int) -> None:
@@ -48,14 +49,14 @@ class Drift:
 
 @dataclass(frozen=True, eq=False)
 class Creep:
-    """What the scanner still lags behind its target after moves: a sum of relaxations.
+    """How far the scanner is still behind its target after moves: a sum of relaxations.
 
     Attributes
     ----------
     share : float
         Share of a move that creeps in each decade of time.
     behind : (3, 2) float64
-        Where each relaxation stood, off the target in nm, at `since`.
+        Distance of each relaxation from the target at `since`, nm.
     since : float
         End of the last move, s.
     """

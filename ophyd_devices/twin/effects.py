@@ -1,45 +1,46 @@
-"""What makes the twin an instrument rather than an ideal: each effect has a size, and 0 switches it off."""
+"""The imperfections of the twin. Each effect has a size; 0 switches it off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 _LARGEST = {
-    "drift": 100.0,
-    "creep": 0.1,
-    "wear": 0.99,
-    "blunting": 1000.0,
-    "memory": 200.0,
-    "bad_loops": 1.0,
-    "feedback_lag": 1.0,
-    "tip_radius": 500.0,
-    "force_noise": 1.0,
+    "drift": 100.0,  # nm/min
+    "creep": 0.1,  # share of a move
+    "wear": 0.99,  # share of the response
+    "blunting": 1000.0,  # nm
+    "memory": 200.0,  # nm
+    "bad_loops": 1.0,  # share of the loops
+    "feedback_lag": 1.0,  # s
+    "tip_radius": 500.0,  # nm
+    "force_noise": 1.0,  # share of the setpoint
 }
 
 
 @dataclass(frozen=True)
 class Effects:
-    """The effects of a twin and their sizes; without arguments calm: nothing but the noise of each measurement.
+    """The sizes of the effects of a twin. Without arguments all are off: only the noise of each measurement remains.
 
     Attributes
     ----------
     drift : float
         Thermal drift between sample and scanner, nm/min.
     creep : float
-        Share of a move by which the scanner still creeps in each decade of time after it.
+        Share of a move by which the scanner still creeps in each decade of time after the move.
     wear : float
-        Share of the piezoresponse that 1000 loops take away.
+        Share of the piezoresponse that is lost in 1000 loops.
     blunting : float
-        Growth of the tip's radius in 1000 loops, nm. It smooths the piezoresponse of frames as well.
+        Growth of the tip's radius in 1000 loops, nm. It also smooths the piezoresponse of frames.
     memory : float
-        Reach of the tip's field along the surface, nm. A loop leaves a domain in the sample, which later frames show
-        and from which later loops start; one of ±8 V switches about as far as the reach.
+        Reach of the tip's field along the surface, nm. A loop writes a domain, which later frames show and from which
+        later loops start. A loop of ±8 V switches about as far as the reach.
     bad_loops : float
         Share of loops that go wrong: spikes, a lost resonance, no switching.
     feedback_lag : float
-        Time constant of the topography's feedback, s. It shows where a pixel takes no longer than some time constants.
+        Time constant of the topography's feedback, s. It is visible where a pixel takes no longer than a few time
+        constants.
     tip_radius : float
-        Radius of the new tip, which broadens the topography, nm; 0 is a point.
+        Radius of the new tip, nm. It broadens the topography; 0 is a point.
     force_noise : float
         Standard deviation of the measured force, as a share of the setpoint.
 
@@ -68,7 +69,7 @@ class Effects:
 
     @classmethod
     def realistic(cls) -> "Effects":
-        """Return all effects at the sizes of a good instrument after an hour of warming up.
+        """Return all effects at the sizes of a good instrument an hour after it was switched on.
 
         Sources
         -------
@@ -76,15 +77,15 @@ class Effects:
             0.5 … 2 nm/min is usual under ambient conditions.
         creep
             An open-loop piezo creeps by 1 … 2 % a decade (Jung and Gweon, Rev. Sci. Instrum. 71, 1896 (2000)). That a
-            closed loop leaves a fifth is an engineering guess.
+            closed loop leaves a fifth of it is an engineering guess.
         bad_loops
-            Of the measured band-excitation loops of PbTiO3 that the twin is compared with, 31 % are marked bad; a
-            fifth is an engineering guess for a better day.
+            31 % of the measured band-excitation loops of PbTiO3 that the twin is compared with are marked bad; 20 % is
+            an engineering guess for a better day.
         tip_radius
             Metal-coated probes are sold as 25 nm.
         wear, blunting, memory, feedback_lag, force_noise
-            Engineering guesses: 10 … 30 % of the signal lost in 1000 loops, written domains of 20 … 100 nm, a
-            feedback of 80 Hz.
+            Engineering guesses: 10 … 30 % of the signal is lost in 1000 loops, written domains have 20 … 100 nm, the
+            feedback has a bandwidth of 80 Hz.
         """
         return cls(
             drift=1.0,
@@ -100,7 +101,7 @@ class Effects:
 
     @classmethod
     def of(cls, chosen: "Effects | str | Mapping[str, Any]") -> "Effects":
-        """Return effects from how a settings file says them: ``"calm"``, ``"realistic"``, or sizes by name.
+        """Return the effects that a settings file names: ``"calm"``, ``"realistic"``, or sizes by name.
 
         Raises
         ------

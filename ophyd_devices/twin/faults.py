@@ -1,4 +1,4 @@
-"""Faults on demand: a wrapper around any backend in which chosen calls fail, as instruments do."""
+"""Faults on demand: a wrapper around any backend that lets chosen calls fail the way instruments do."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,45 +27,47 @@ ACTIONS: dict[Kind, tuple[Action, ...]] = {
     "tip crash": ("engage", "spectrum", "frame"),
     "missing lines": ("frame",),
 }
-"""The actions in which a fault can happen, the usual one first."""
+"""The actions in which each fault can happen; the first is the default."""
 
 CRASH = 20.0
-"""Force of a crashed tip in units of the setpoint (engineering guess)."""
+"""Force of a crashed tip over the setpoint (engineering guess)."""
 SATURATED_SHARE = 0.3
-"""Share of a saturated spectrum that is at an end of the range: what is nearest to it."""
+"""Share of a saturated spectrum that is at the upper end of the range: its largest values (engineering guess)."""
 MISSING_SHARE = 0.1
-"""Share of the lines of a frame that are missing, at least one."""
+"""Share of the lines of a frame that are missing; at least one is (engineering guess)."""
+NO_CONTACT_NOISE = 1e-3
+"""Standard deviation of what is measured without contact, in units of the quantity (engineering guess)."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, and when it happens.
+    """One fault and when it happens.
 
     Attributes
     ----------
     kind : str
         - ``"stuck scanner"``: the move takes its time and reports success, but the position stays.
         - ``"timeout"``: the action does not end until it is stopped; nothing was done.
-        - ``"disconnect"``: the call and all after it raise BackendError; the controller, alone, withdraws the tip.
-        - ``"saturated spectrum"``: part of the spectrum is cut off at an end of the full scale.
+        - ``"disconnect"``: this call and all later ones raise BackendError; the controller withdraws the tip itself.
+        - ``"saturated spectrum"``: the largest values of the spectrum are at the upper end of the full scale.
         - ``"nan spectrum"``: the spectrum is NaN, no resonance is found.
-        - ``"lost contact"``: the tip comes off during the action, what is measured is noise; the force is 0, and
-          measuring is refused until the tip is withdrawn and engaged again.
+        - ``"lost contact"``: the tip comes off during the action and measures noise; the force is 0, and measuring is
+          refused until the tip is withdrawn and engaged again.
         - ``"tip crash"``: after the action the force is 20 × the setpoint until the tip is withdrawn.
         - ``"missing lines"``: some lines of the frame are NaN.
     at : int or None
-        Happens in the n-th call of its action, counted from 1; None leaves it to `probability`.
+        The call of the action in which it happens, from 1; None leaves it to `probability`.
     probability : float
-        Chance of each call, drawn from the seed.
+        Probability that it happens in a call; the seed decides.
     action : str or None
-        In which action it happens; None is the usual one of its kind, see :data:`ACTIONS`.
+        The action in which it happens; None is the first of its kind in :data:`ACTIONS`.
     times : int
-        With `at`: in how many calls in a row.
+        With `at`: the number of calls in a row.
 
     Raises
     ------
     ValueError
-        If a value is not possible, or neither or both of `at` and `probability` are given.
+        If a value is impossible, or not exactly one of `at` and `probability` is given.
     """
 
     kind: Kind
@@ -94,7 +96,7 @@ class Fault:
 
     @classmethod
     def of(cls, chosen: "Fault | Mapping[str, Any]") -> "Fault":
-        """Return a fault from how a settings file says it, e.g. ``{"kind": "tip crash", "at": 1}``.
+        """Return the fault that a settings file describes, e.g. ``{"kind": "tip crash", "at": 1}``.
 
         Raises
         ------
@@ -112,11 +114,10 @@ class Fault:
 
 
 class FaultyBackend:
-    """A backend in which chosen calls go wrong.
+    """A backend in which chosen calls go wrong; all others pass through.
 
-    Everything else passes through, so whatever holds for the backend holds here until a fault happens. Which calls are
-    hit follows from the faults, the seed and the number of calls of each action, those that fail included. Where more
-    than one fault hits a call, the first in the list happens.
+    Which calls are hit follows from the faults, the seed and the number of calls of each action, including calls that
+    fail. If more than one fault hits a call, the first in the list happens.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class FaultyBackend:
     faults : sequence of Fault or mapping
         What goes wrong.
     seed : int
-        Decides what is random.
+        Decides the random faults.
     """
 
     def __init__(self, backend: AfmBackend, faults: Sequence[Fault | Mapping[str, Any]], seed: int = 0) -> None:
@@ -156,7 +157,7 @@ class FaultyBackend:
         return self.backend.position()
 
     def move(self, x: float, y: float, velocity: float, settle: float) -> None:
-        """Move, or stay."""
+        """Move; a stuck scanner stays."""
         if self._next("move") == "stuck scanner":
             here = self.backend.position()
             travel = float(np.hypot(x - here[0], y - here[1])) / velocity
@@ -165,14 +166,14 @@ class FaultyBackend:
             self.backend.move(x, y, velocity, settle)
 
     def engage(self, setpoint: float) -> None:
-        """Approach, or crash."""
+        """Approach; the tip may crash."""
         fault = self._next("engage")
         self.backend.engage(setpoint)
         self._contact_lost = False
         self._crashed |= fault == "tip crash"
 
     def withdraw(self) -> None:
-        """Lift the tip; that heals a crash."""
+        """Lift the tip; that ends a crash."""
         self._check_connection()
         self.backend.withdraw()
         self._contact_lost = self._crashed = False
@@ -195,7 +196,7 @@ class FaultyBackend:
         self.backend.keep_alive(seconds)
 
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
-        """Image, or most of it."""
+        """Take a frame; lines may be missing."""
         fault = self._next("frame")
         frame = self.backend.frame(area, pixels, line_rate, progress)
         if fault == "missing lines":
@@ -205,12 +206,12 @@ class FaultyBackend:
             frame[:, first : first + number] = np.nan
         elif fault == "lost contact":
             self._contact_lost = True
-            frame = self._chance("frame").normal(0, 1e-3, frame.shape).astype(np.float32)
+            frame = self._chance("frame").normal(0, NO_CONTACT_NOISE, frame.shape).astype(np.float32)
         self._crashed |= fault == "tip crash"
         return frame
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Measure, or pretend to."""
+        """Measure; the spectrum may be bad."""
         fault = self._next("spectrum")
         loop = self.backend.spectrum(bias, dwell)
         if fault == "nan spectrum":
@@ -223,7 +224,7 @@ class FaultyBackend:
         if fault == "lost contact":
             self._contact_lost = True
             chance = self._chance("spectrum")
-            off, on = chance.normal(0, 1e-3, (2, len(loop.spectrum)))
+            off, on = chance.normal(0, NO_CONTACT_NOISE, (2, len(loop.spectrum)))
             return Loop(off, on if loop.on_field is not None else None, resonance=0.0)
         self._crashed |= fault == "tip crash"
         return loop
@@ -234,7 +235,7 @@ class FaultyBackend:
         return self.backend.reference(positions, bias)
 
     def stop(self) -> None:
-        """End the running action; it raises Interrupted. Also when the connection is lost."""
+        """End the running action, which raises Interrupted; works without a connection too."""
         self._stop.set()
         self.backend.stop()
 
@@ -243,7 +244,7 @@ class FaultyBackend:
         self.backend.close()
 
     def _next(self, action: Action) -> Kind | None:
-        """Count a call, and return which fault is to happen in it, after those in which nothing is done."""
+        """Count a call and return the fault that shall happen in it; faults that do nothing at all happen here."""
         self._check_connection()
         self._stop.clear()
         self._calls[action] += 1
@@ -252,7 +253,7 @@ class FaultyBackend:
         kind = next((fault.kind for n, fault in enumerate(self.faults) if self._hits(n, fault, action)), None)
         if kind == "timeout":
             self._stop.wait()
-            raise Interrupted(f"the {action} did not end and was stopped; check the controller before trying again")
+            raise Interrupted(f"the {action} did not end and was stopped; check the controller before you try again")
         if kind == "disconnect":
             self._disconnected = True
             self.backend.withdraw()
@@ -276,7 +277,7 @@ class FaultyBackend:
 
 
 def _saturated(spectrum: NDArray[np.float64], full_scale: tuple[float, float] | None) -> NDArray[np.float64]:
-    """Return a spectrum whose largest values are at the upper end of the range, or level where none is known."""
+    """Return `spectrum` with its largest values at the upper end of the range, or cut off where no range is known."""
     cut = float(np.quantile(spectrum, 1 - SATURATED_SHARE))
     if full_scale is None:
         return np.minimum(spectrum, cut)

@@ -1,22 +1,25 @@
-"""Switching as an ensemble of hysterons: the remanent state follows whatever bias waveform was asked for."""
+"""Switching as an ensemble of hysterons: the remanent state after each step of any bias waveform."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 HYSTERONS = 64
-"""Hysterons a position; the state is resolved to 2/64 (engineering guess: well below the noise of a loop)."""
+"""Number of hysterons at each position. It resolves the state to 2/64, well below the noise of a loop."""
 
 STABLE_BIAS = 0.3
-"""V below which no hysteron switches, so that zero bias never changes the state (engineering guess)."""
+"""No hysteron switches below this bias, V, so that zero bias never changes the state (engineering guess)."""
 
 HARD_TAIL = 2.0
-"""How much wider the harder half of the hysterons is spread: a loop switches fast and saturates slowly (chosen by eye
-beside measured loops)."""
+"""The thresholds of the harder half are spread wider by this factor: a loop switches fast and saturates slowly (chosen
+by eye beside measured loops)."""
+
+GOLDEN_RATIO = 0.6180339887
+"""Multiples of this, modulo 1, are evenly spread (a low-discrepancy sequence)."""
 
 _ORDER = np.arange(HYSTERONS)
-# A golden-ratio sequence spreads the hysterons that start up over soft and hard ones alike.
-_RANK = np.argsort(np.argsort(_ORDER * 0.6180339887 % 1.0))
+# The hysterons that start up are spread evenly over soft and hard ones.
+_RANK = np.argsort(np.argsort(_ORDER * GOLDEN_RATIO % 1.0))
 
 
 def remanent_state(
@@ -28,11 +31,11 @@ def remanent_state(
 ) -> NDArray[np.float64]:
     """Return the remanent state after each step of a bias waveform.
 
-    Each position is an ensemble of bistable hysterons, a Preisach model (Preisach, Z. Phys. 94, 277 (1935)) with one
-    hardness a hysteron. Hysteron m switches up at ``imprint + c_m`` and down at ``imprint - c_m``, where
+    Each position is an ensemble of bistable hysterons: a Preisach model (Preisach, Z. Phys. 94, 277 (1935)) in which
+    hysterons differ in hardness only. Hysteron m switches up at ``imprint + c_m`` and down at ``imprint - c_m``, where
     ``c_m = half_width + spread · w · ln(q_m / (1 - q_m))`` are the quantiles ``q_m = (m + ½) / M`` of a logistic
-    distribution whose harder half is stretched: w = 2 above the median and 1 below. The
-    state is the share that is up less the share that is down.
+    distribution whose harder half is stretched: w = 2 above the median and 1 below. The state is the share that is up
+    minus the share that is down.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def remanent_state(
     half_width : (N,) float64
         Half the distance between the coercive voltages in V.
     spread : (N,) float64
-        Scale of the distribution of thresholds in V; how rounded the loop is.
+        Scale of the distribution of thresholds in V; it rounds the loop.
     start : (N,) float64
         State before the first step, -1 … 1.
 
@@ -53,16 +56,16 @@ def remanent_state(
         The state, -1 … 1.
     """
     up = HYSTERONS * (1 + start[:, None]) / 2 >= _RANK + 0.5  # (N, M), the softest first
-    # A step switches the softest hysterons, all of the share that it reaches.
+    # A step switches all hysterons of the share that it reaches, the softest.
     switched = np.floor(HYSTERONS * _reached(bias, imprint, half_width, spread) + 0.5).astype(np.intp)
     sign = bias > 0
     count, rows = np.empty(switched.shape), np.arange(len(up))[:, None]
     turns = np.flatnonzero(sign[1:] != sign[:-1]) + 1
     for first, last in zip([0, *turns], [*turns, len(bias)], strict=True):
-        # While the bias keeps its sign, the first hysterons of the largest step so far agree, the others stay.
+        # While the bias keeps its sign, the hysterons that the largest step so far has reached agree; the others stay.
         agree = np.maximum.accumulate(switched[:, first:last], axis=1)
         harder = np.zeros((len(up), HYSTERONS + 1), dtype=np.intp)
-        np.cumsum(up[:, ::-1], axis=1, out=harder[:, 1:])  # how many of the last 0, 1, … M are up
+        np.cumsum(up[:, ::-1], axis=1, out=harder[:, 1:])  # how many of the hardest 0, 1, … M are up
         count[:, first:last] = harder[rows, HYSTERONS - agree] + agree * sign[first]
         up = np.where(agree[:, -1:] > _ORDER, sign[first], up)
     return 2 * count / HYSTERONS - 1
@@ -77,8 +80,8 @@ def final_state(
 ) -> NDArray[np.float64]:
     """Return the state after a whole waveform, as :func:`remanent_state` with infinitely many hysterons.
 
-    Only the extreme of each half cycle counts, and of what it reaches only what no later one reaches: the wiping-out
-    property of the Preisach model.
+    Only the extreme of each half cycle counts, and of what it reaches only the part that no later extreme reaches: the
+    wiping-out property of the Preisach model.
 
     Parameters
     ----------
@@ -111,6 +114,6 @@ def _reached(
     excess = np.where(bias > 0, bias - imprint[:, None], imprint[:, None] - bias) - half_width[:, None]
     excess = np.where(excess > 0, excess / HARD_TAIL, excess)
     share: NDArray[np.float64] = expit(excess / spread[:, None])
-    # Far below its thresholds nothing switches at all, and zero bias never changes the state.
+    # Far below the thresholds nothing switches at all, and zero bias never changes the state.
     share[(share < 0.5 / HYSTERONS) | (np.abs(bias) < STABLE_BIAS)] = 0
     return share

@@ -1,4 +1,4 @@
-"""A measured cube that answers as a sample: one image, and one spectrum for each of its pixels."""
+"""A recorded sample: one measured image, and one measured spectrum for each of its pixels."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from ophyd_devices.twin.sample import AS_NEW, Condition, Spectra
 __all__ = ["Extent", "RecordedSample", "SampleError", "load_recorded"]
 
 Extent = float | Sequence[float]
-"""Width in nm (square pixels), or (width, height), or (x_min, x_max, y_min, y_max)."""
+"""Width (with square pixels), (width, height), or (x_min, x_max, y_min, y_max), in nm."""
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedSample:
     """A measured image with a spectrum for each pixel; build it with :func:`load_recorded`.
 
-    It answers with what was recorded and adds no noise. The spectrum at (x, y) is that of the pixel that contains it.
+    It returns the recorded data without further noise. The spectrum at (x, y) is that of the pixel that contains it.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class RecordedSample:
     area : Area
         In nm.
     origin : mapping
-        JSON-able facts about where the data are from.
+        JSON-able facts about the source of the data.
     """
 
     image: NDArray[np.float32]
@@ -58,15 +58,15 @@ class RecordedSample:
         self,
         area: Area,
         pixels: tuple[int, int],
-        rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
-        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
+        rng: np.random.Generator | None = None,  # noqa: ARG002  the data have their noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and do not change
     ) -> NDArray[np.float32]:
         """Return the image (C, H, W).
 
         Raises
         ------
         BackendError
-            If anything but the whole area at the recorded pixels is asked for.
+            If the area and the pixels are not the recorded ones.
         """
         if not np.array_equal(area, self.area) or tuple(pixels) != self.pixels:
             raise BackendError(
@@ -79,8 +79,8 @@ class RecordedSample:
         self,
         positions: NDArray[np.float64],
         bias: NDArray[np.float64],
-        rng: np.random.Generator | None = None,  # noqa: ARG002  what was recorded has its noise already
-        condition: Condition = AS_NEW,  # noqa: ARG002  and does not age
+        rng: np.random.Generator | None = None,  # noqa: ARG002  the data have their noise already
+        condition: Condition = AS_NEW,  # noqa: ARG002  and do not change
     ) -> Spectra:
         """Return the recorded spectra (N, K) of the pixels that contain `positions` (N, 2).
 
@@ -103,7 +103,7 @@ class RecordedSample:
         return self.cube[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)], None
 
     def describe(self) -> Mapping[str, Any]:
-        """Return kind, file and checksum, shapes and extent."""
+        """Return kind, file, checksum, shapes and extent."""
         return {
             "kind": "recorded",
             "image_shape": list(self.image.shape),
@@ -123,24 +123,24 @@ def load_recorded(
     path : str or Path
         The file needs `image`, (H, W) or (C, H, W), and `spectra`, (H, W, K). It may have `axis` (K,), `axis_name`,
         `axis_unit`, `quantity`, `spectrum_unit`, `channels` and `channel_units` (C names each) and `extent_nm`.
-        Other keys are not used; :meth:`RecordedSample.describe` names them.
+        Other arrays are ignored; :meth:`RecordedSample.describe` names them.
     extent_nm : float or sequence, optional
-        Width (the height follows from square pixels), or (width, height), or (x_min, x_max, y_min, y_max), in nm. It
-        takes precedence over that of the file. Without either, a pixel is 1 nm, and the description says so.
+        Width (the height follows from square pixels), (width, height), or (x_min, x_max, y_min, y_max), in nm. It
+        overrides the extent in the file. Without either, a pixel is taken as 1 nm, and the description says so.
     axis : str, optional
-        Name of the array (K,) in the file that is the spectral axis, where it is not `axis`; then also the axis' name.
+        Name of the array (K,) that holds the spectral axis, if it is not called `axis`. It also names the axis.
     axis_unit : str, optional
-        Its unit, where the file does not tell.
+        Unit of the axis, if the file does not give it.
 
     Returns
     -------
     RecordedSample
-        With the numbers of the file, unchanged but for the type: the image float32, the spectra float64.
+        The numbers of the file as float32 (image) and float64 (spectra).
 
     Raises
     ------
     SampleError
-        If the file is missing or unreadable, or what is in it does not fit together.
+        If the file is missing or unreadable, or its arrays do not fit together.
     """
     file = Archive(Path(path))
     image = file.numbers("image", np.float32)
@@ -212,7 +212,7 @@ def _check_shapes(file: Archive, image: NDArray[np.float32], cube: NDArray[np.fl
 
 
 def _extent(file: Archive, given: Extent | None, pixels: tuple[int, int]) -> tuple[NDArray[Any], str]:
-    """Return the extent and where it is from; `pixels` is (W, H)."""
+    """Return the extent and its source; `pixels` is (W, H)."""
     if given is not None:
         return np.asarray(given), "given"
     if "extent_nm" in file:

@@ -1,4 +1,4 @@
-"""What the twin can measure: the Sample protocol, and a synthetic ferroelectric film."""
+"""The samples of the twin: the Sample protocol and a synthetic ferroelectric film."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,32 +9,33 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ophyd_devices.backend import Area, Channel, Spectroscopy
-from ophyd_devices.twin.domains import GRID_NM, Map, grow, random_field
+from ophyd_devices.twin.domains import GRID_NM, Map
+from ophyd_devices.twin.film import grow_film
 from ophyd_devices.twin.hysteresis import final_state, remanent_state
 from ophyd_devices.twin.topography import broaden, lag
 
 Spectra = tuple[NDArray[np.float64], NDArray[np.float64] | None]
-"""Off-field (or only) spectra (N, K), and on-field ones where there are any."""
+"""Off-field spectra (N, K) – or the only ones – and on-field spectra (N, K) or None."""
 
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """What use has made of tip and sample when a measurement is taken; by default both are as new.
+    """The condition of tip and sample when a measurement is taken; by default both are new.
 
     Attributes
     ----------
     state : Map or None
         Orientation with the domains that loops have written; None is as grown.
     gain : float
-        What is left of the piezoresponse.
+        Share of the piezoresponse that is left.
     tip_radius : float
-        Broadens the topography, nm.
+        Radius that broadens the topography, nm.
     blur : float
         Gaussian deviation that smooths the piezoresponse of a frame, nm.
     lag : float
-        Time constant of the topography's feedback in units of the time of a pixel.
+        Time constant of the topography's feedback over the time of a pixel.
     shift : (ny, 2) float64 or None
-        Where the lines of a frame lie off their places, nm.
+        Displacement (x, y) of each line of a frame, nm.
     """
 
     state: Map | None = None
@@ -51,8 +52,7 @@ AS_NEW = Condition()
 class Sample(Protocol):
     """Something that can be imaged and measured.
 
-    With a random generator it answers as measured, with noise drawn from that generator alone; without one it answers
-    what is true.
+    With a random generator it returns measured data, with noise from that generator alone; without one, true data.
     """
 
     @property
@@ -62,7 +62,7 @@ class Sample(Protocol):
 
     @property
     def spectroscopy(self) -> Spectroscopy:
-        """What a spectrum is; where its `axis` is given, no other can be measured."""
+        """What a spectrum is. If its `axis` is given, spectra can only be measured along that axis."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class Sample(Protocol):
 
     @property
     def pixels(self) -> tuple[int, int]:
-        """Native or sensible frame size (ny, nx)."""
+        """Recorded or suggested frame size (ny, nx)."""
         ...
 
     @property
@@ -105,48 +105,56 @@ class Sample(Protocol):
         ...
 
 
-# Noise, constants in units of the quantity unless said otherwise.
-TOPOGRAPHY_NOISE_NM = 0.04  # engineering guess: a quiet contact-mode image
-LINE_NOISE_NM = 0.04  # offset from scan line to scan line, engineering guess
-LOCK_IN_NOISE = 0.025  # of each quadrature of the piezoresponse image, engineering guess
-SPECTRUM_NOISE = 0.01  # of the loop's height, with the terms below; measured BEPS loops of PbTiO3
-SPECTRUM_NOISE_SPREAD = 0.35  # log-normal, from point to point; the same source
-SWITCHING_NOISE = 12.0  # times as much in a state of 0, where the response is small and its phase is lost; same source
-BIAS_NOISE = 1.0  # times as much more at 8 V; same source
-SPECTRUM_NOISE_FLOOR = 0.015  # where the loop is flat, engineering guess
-SKEW_SHAPE = 6.0  # of the gamma distribution: skewness 2/√6 = 0.8, engineering guess
+TOPOGRAPHY_NOISE_NM = 0.04
+"""Noise of each pixel of the topography, nm (engineering guess: a quiet contact-mode image)."""
+LINE_NOISE_NM = 0.04
+"""Offset from scan line to scan line, nm (engineering guess)."""
+LOCK_IN_NOISE = 0.025
+"""Noise of each quadrature of the piezoresponse in a frame, a.u. (engineering guess)."""
 
-# On-field: the tip's electrostatic force adds a line (engineering guess: a fraction of the loop at 8 V).
-ELECTROSTATIC_SLOPE = 0.03  # 1/V
+REFERENCE_BIAS_V = 8.0
+"""The bias at which :data:`BIAS_NOISE` is given, V."""
+SPECTRUM_NOISE = 0.01
+"""Noise of a step over the height of its loop, times what the next lines say (measured BEPS loops of PbTiO3)."""
+SPECTRUM_NOISE_SPREAD = 0.35
+"""Log-normal deviation of the noise from point to point (measured there)."""
+SWITCHING_NOISE = 12.0
+"""At a state of 0 the response is small and its phase is lost: the noise is larger by 1 + this (measured there)."""
+BIAS_NOISE = 1.0
+"""At 8 V the noise is larger by 1 + this, with less bias in proportion (measured there)."""
+SPECTRUM_NOISE_FLOOR = 0.015
+"""Noise where the loop is flat, a.u. (engineering guess)."""
+SKEW_SHAPE = 6.0
+"""Shape of the gamma distribution of the noise: its skewness is 2/√6 = 0.8 (engineering guess)."""
+
+ELECTROSTATIC_SLOPE = 0.03
+"""The tip's electrostatic force adds a line to the on-field loop: a.u. per V (engineering guess: a fraction of the loop
+at 8 V)."""
 ELECTROSTATIC_OFFSET = 0.02
-
-SATURATION_SLOPE = 0.015  # 1/V of the height: the branches lean, as those of the measured loops do
-HEIGHT_SPREAD = 0.2  # log-normal, from place to place; measured loops of PbTiO3 vary more, their frames do not
-
+"""Its value at 0 V, a.u. (engineering guess)."""
+SATURATION_SLOPE = 0.015
+"""How much the branches lean: share of the height per V (as the measured loops do)."""
 FULL_SCALE = (-50.0, 50.0)
-"""Range of the response in a.u., which failed fits reach (engineering guess: some 30 times the height of a loop)."""
-
-VARIATION_NM = 50.0  # smoothing length of what no image shows: correlated over about 100 nm, as in measured maps
-
-TROUBLE_NM = 60.0  # smoothing length of where loops go wrong: the measured bad loops lie in patches of this size
-TROUBLED_SHARE = 0.2  # of the area (engineering guess); half of the bad loops lie there, the others anywhere
-
-MEMORY_REACHES = 2.5  # beyond that many reaches the field is under a twentieth, below any coercive voltage
+"""Range of the detector, a.u. Failed fits reach it (engineering guess: some 30 times the height of a loop)."""
+PHASE_START_DEG = -90.0
+"""Phases are given from here on for a full turn, deg, so that noise around 0° and 180° is not torn apart."""
+MEMORY_REACHES = 2.5
+"""A loop writes up to this many reaches away: the field is then under a twentieth, below any coercive voltage."""
 
 
 class Ferroelectric:
     """A synthetic tetragonal ferroelectric film, like PbTiO3.
 
-    The as-grown state decides the image; imprint, width, rounding and height of the local loop follow from the domain,
-    the distance to its wall, the grain, in-plane needles and defects – all of which the image shows – and, to a
-    smaller part, from a variation that no image shows. The object never changes: what use makes of the film is a
-    :class:`Condition`, and :meth:`written` tells what a loop leaves behind.
+    Imprint, width, rounding and height of the local loop follow from the domain, the distance to its wall, the grain,
+    in-plane needles and defects – all of which the image shows – and, to a smaller part, from a variation that no image
+    shows; see :mod:`ophyd_devices.twin.film`. The object never changes: a :class:`Condition` describes how the film was
+    used, and :meth:`written` returns the domain that a loop writes.
 
     The off-field loop at a position is ``offset + height · (state + 0.015/V · bias)``, where `state` is the remanent
     state of :func:`~ophyd_devices.twin.hysteresis.remanent_state`; at zero bias it is the polarisation of the image.
-    On-field: ``off-field + 0.03/V · bias + 0.02``. Both are clipped to the full scale of ±50 a.u. as measured.
+    On-field: ``off-field + 0.03/V · bias + 0.02``. Measured loops are clipped to the full scale of ±50 a.u.
 
-    Beyond its edges, where drift may take the tip, the film goes on as its mirror image.
+    Beyond its edges, where drift may take the tip, the film continues as its mirror image.
 
     Parameters
     ----------
@@ -155,18 +163,12 @@ class Ferroelectric:
     extent_nm : (width, height)
         200 … 5000 nm each; x and y start at 0.
     pixels : (ny, nx)
-        Frame size offered.
+        Frame size that is suggested.
 
     Raises
     ------
     ValueError
         If the extent is out of range.
-
-    Notes
-    -----
-    Coercive voltages follow measured band-excitation loops of PbTiO3: medians +5.4 V (quartiles 4.7 … 6.2 V) and
-    -2.9 V (-3.5 … -2.4 V). How they depend on the structure is an engineering guess in the direction that is known:
-    walls ease switching and round the loop, defects pin, charged defects shift it, thicker grains need more voltage.
     """
 
     channels: tuple[Channel, ...] = (
@@ -190,30 +192,9 @@ class Ferroelectric:
         self.seed = seed
         self.area: Area = (0.0, width, 0.0, height)
         self.pixels = pixels
-        self._build(np.random.default_rng(seed))
-
-    def _build(self, rng: np.random.Generator) -> None:
-        structure = grow((self.area[1], self.area[3]), rng)
-        shape = structure.grain.shape
-        up, wall, flat, defect = structure.orientation, structure.wall, structure.in_plane, structure.defect
-        unseen = [random_field(rng, shape, VARIATION_NM) for _ in range(5)]
-        # Near walls and defects the surface says less about the loop.
-        disorder = 1 + 4 * np.maximum(wall, defect)
-
-        self._topography = structure.topography
-        self._state = up
-        imprint = 1.2 + 0.5 * up + 0.25 * structure.grain + 1.2 * structure.charge + 0.13 * disorder * unseen[0]
-        half_width = 4.5 + 0.3 * structure.grain - 0.8 * wall + 0.8 * defect + 0.13 * disorder * unseen[1]
-        spread = (0.2 + 0.4 * wall + 0.4 * defect + 0.3 * flat) * np.exp(0.25 * unseen[2])
-        switching = (1 - 0.8 * flat) * (1 - 0.5 * defect) * (1 - 0.2 * wall)
-        texture = np.exp(HEIGHT_SPREAD * random_field(rng, shape, VARIATION_NM))
-        self._height = 0.75 * texture * switching * np.clip(1 + 0.04 * disorder * unseen[3], 0.4, None)
-        self._offset = 0.15 * defect * up + (0.04 + 0.02 * disorder) * unseen[4] * switching
-        noise = 1 + 0.5 * np.maximum(wall, defect)
-        field = random_field(rng, shape, TROUBLE_NM)
-        troubled = field > np.quantile(field, 1 - TROUBLED_SHARE)
-        self._local = np.stack([imprint, np.clip(half_width, 1.0, None), spread, self._height, self._offset, noise])
-        self._risk = np.stack([self._height, 0.5 + 0.5 * troubled / TROUBLED_SHARE])  # which is 1 on average
+        self._film = grow_film((width, height), np.random.default_rng(seed))
+        self._local = self._film.local
+        self._risk = np.stack([self._film.height, self._film.trouble])
 
     def frame(
         self,
@@ -232,12 +213,12 @@ class Ferroelectric:
         grid[..., 1] = (area[2] + (np.arange(ny) + 0.5) * (area[3] - area[2]) / ny)[:, None]
         if condition.shift is not None:
             grid += condition.shift[:, None]
-        state = self._state if condition.state is None else condition.state
-        response = condition.gain * (self._offset + self._height * state)
+        state = self._film.state if condition.state is None else condition.state
+        response = condition.gain * (self._film.offset + self._film.height * state)
         if condition.blur > 0:
             response = gaussian_filter(response, condition.blur / GRID_NM)
-        surface = broaden(self._topography, condition.tip_radius)
-        stencil = _stencil(self._state.shape, grid.reshape(-1, 2))
+        surface = broaden(self._film.topography, condition.tip_radius)
+        stencil = _stencil(state.shape, grid.reshape(-1, 2))
         topography, polarisation = _at(np.stack([surface, response]), stencil).reshape(2, ny, nx)
         topography = lag(topography, condition.lag)
         quadrature = np.zeros_like(polarisation)
@@ -247,7 +228,7 @@ class Ferroelectric:
             polarisation += LOCK_IN_NOISE * rng.standard_normal((ny, nx))
             quadrature += LOCK_IN_NOISE * rng.standard_normal((ny, nx))
         amplitude = np.hypot(polarisation, quadrature)
-        phase = (np.degrees(np.arctan2(quadrature, polarisation)) + 90) % 360 - 90
+        phase = (np.degrees(np.arctan2(quadrature, polarisation)) - PHASE_START_DEG) % 360 + PHASE_START_DEG
         return np.stack([topography, amplitude, phase, polarisation]).astype(np.float32)
 
     def spectra(
@@ -257,56 +238,56 @@ class Ferroelectric:
         rng: np.random.Generator | None = None,
         condition: Condition = AS_NEW,
     ) -> Spectra:
-        """Return off-field and on-field loops (N, K) in a.u., each starting from the state that is there."""
-        stencil = _stencil(self._state.shape, positions)
+        """Return off-field and on-field loops (N, K) in a.u.; each starts from the present state."""
+        stencil = _stencil(self._film.state.shape, positions)
         imprint, half_width, spread, height, offset, noise = _at(self._local, stencil)
-        there = self._state if condition.state is None else condition.state
+        there = self._film.state if condition.state is None else condition.state
         state = remanent_state(bias, imprint, half_width, spread, _at(there[None], stencil)[0])
         off = condition.gain * (offset[:, None] + height[:, None] * (state + SATURATION_SLOPE * bias))
         on = off + ELECTROSTATIC_SLOPE * bias + ELECTROSTATIC_OFFSET
         if rng is not None:
             level = SPECTRUM_NOISE * noise * np.exp(SPECTRUM_NOISE_SPREAD * rng.standard_normal(len(off)))
-            when = 1 + SWITCHING_NOISE * (1 - state**2) + BIAS_NOISE * np.abs(bias) / 8
+            when = 1 + SWITCHING_NOISE * (1 - state**2) + BIAS_NOISE * np.abs(bias) / REFERENCE_BIAS_V
             level = np.hypot(2 * (height * level)[:, None] * when, SPECTRUM_NOISE_FLOOR)
             off = np.clip(off + level * _skewed(rng, off.shape), *FULL_SCALE)
             on = np.clip(on + level * _skewed(rng, on.shape), *FULL_SCALE)
         return off, on
 
     def as_grown(self) -> Map:
-        """Return a copy of the orientation that no loop has touched, -1 … 1, for :attr:`Condition.state`."""
-        return self._state.copy()
+        """Return a copy of the orientation as grown, -1 … 1, for :attr:`Condition.state`."""
+        return self._film.state.copy()
 
     def height_and_trouble(self, position: tuple[float, float]) -> tuple[float, float]:
-        """Return the height of the loop at a position, a.u., and how much likelier than usual it goes wrong."""
-        height, trouble = _at(self._risk, _stencil(self._state.shape, np.array([position])))
+        """Return the height of the loop at a position, a.u., and how much likelier than on average it goes wrong."""
+        height, trouble = _at(self._risk, _stencil(self._film.state.shape, np.array([position])))
         return 2 * float(height[0]), float(trouble[0])
 
     def written(
         self, position: tuple[float, float], bias: NDArray[np.float64], reach: float, state: Map
     ) -> tuple[tuple[slice, slice], Map]:
-        """Return the part of the orientation that a loop changes, and what it becomes.
+        """Return the part of the orientation that a loop changes, and its new values.
 
-        At a distance ρ from the tip the bias acts as ``bias · (1 + ρ² / reach²)^(-3/2)``, the field that a point charge
-        at the height `reach` has along the surface (Molotskii, J. Appl. Phys. 93, 6234 (2003)); each place then
-        switches as the one under the tip does.
+        At a distance ρ from the tip the bias acts as ``bias · (1 + ρ² / reach²)^(-3/2)``: the field along the surface
+        of a point charge at the height `reach` (Molotskii, J. Appl. Phys. 93, 6234 (2003)). Each place then switches
+        like the place under the tip.
 
         Parameters
         ----------
         position : (x, y)
-            In nm.
+            Of the tip, nm.
         bias : (K,) float64
             The waveform in V.
         reach : float
-            In nm.
+            Of the tip's field, nm.
         state : Map
-            Before the loop; it is not changed.
+            The orientation before the loop; it is not changed.
 
         Returns
         -------
         where : (slice, slice)
             Rows and columns of the orientation.
         becomes : Map
-            The orientation there.
+            The new orientation there.
         """
         column, row = (coordinate / GRID_NM - 0.5 for coordinate in position)
         far = MEMORY_REACHES * reach / GRID_NM
@@ -322,7 +303,7 @@ class Ferroelectric:
         return where, final_state(bias, imprint, half_width, spread, before.ravel()).reshape(before.shape)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return kind, seed and extent: they rebuild the sample."""
+        """Return kind, seed, extent and pixels, from which the sample can be built again."""
         return {
             "kind": "synthetic ferroelectric",
             "seed": self.seed,
@@ -336,7 +317,7 @@ Stencil = tuple[NDArray[np.intp], NDArray[np.float64]]
 
 
 def _stencil(shape: tuple[int, ...], positions: NDArray[np.float64]) -> Stencil:
-    """Return what interpolates maps of `shape` linearly at `positions` (N, 2); maps are mirrored at their edges."""
+    """Return the stencil that interpolates maps of `shape` linearly at `positions` (N, 2); edges are mirrors."""
     size = np.array(shape[::-1])
     mirrored = positions / GRID_NM % (2 * size)
     index = np.clip(np.minimum(mirrored, 2 * size - mirrored) - 0.5, 0, size - 1)
@@ -357,6 +338,6 @@ def _at(maps: NDArray[np.float64], stencil: Stencil) -> NDArray[np.float64]:
 
 
 def _skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return noise of mean 0 and deviation 1 with a longer positive tail."""
+    """Return noise of mean 0 and standard deviation 1 with a longer positive tail."""
     noise: NDArray[np.float64] = (rng.standard_gamma(SKEW_SHAPE, shape) - SKEW_SHAPE) / np.sqrt(SKEW_SHAPE)
     return noise

@@ -1,4 +1,4 @@
-"""What tip and feedback make of the surface's height."""
+"""How the tip and the feedback change the measured topography."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,17 @@ from ophyd_devices.twin.domains import GRID_NM, Map
 
 
 def broaden(height: Map, radius_nm: float) -> Map:
-    """Return the image of a surface taken with a parabolic tip: its grey-scale dilation by the tip.
+    """Return the image of a surface that a parabolic tip takes: the grey-scale dilation of the surface by the tip.
 
-    ``image(r) = max_d [height(r + d) - d² / 2R]`` (Keller, Surf. Sci. 253, 353 (1991)); for a parabola the two axes
+    ``image(r) = max_d [height(r + d) - d² / 2R]`` (Keller, Surf. Sci. 253, 353 (1991)). For a parabola the two axes
     separate.
 
     Parameters
     ----------
     height : Map
-        In nm.
+        Height in nm.
     radius_nm : float
-        Radius R of the tip; 0 is a point.
+        Radius R of the tip; 0 is a point, which changes nothing.
     """
     if radius_nm == 0:
         return height
@@ -36,7 +36,7 @@ def lag(lines: NDArray[np.float64], pixels: float) -> NDArray[np.float64]:
     ----------
     lines : (ny, nx) float64
     pixels : float
-        Time constant of the feedback in units of the time of a pixel; 0 follows at once.
+        Time constant of the feedback over the time of a pixel; 0 follows at once.
     """
     if pixels == 0:
         return lines

@@ -1,4 +1,4 @@
-"""What use makes of sample, tip and scanner: drift, creep, wear, blunting, written domains, bad loops."""
+"""How use changes sample, tip and scanner: drift, creep, wear, blunting, written domains, bad loops."""
 
 from collections.abc import Callable
 
@@ -13,33 +13,37 @@ from ophyd_devices.twin.randomness import stream
 from ophyd_devices.twin.sample import FULL_SCALE, Condition, Ferroelectric, Sample
 
 BLUR = 0.5
-"""Smoothing of the piezoresponse by a blunted tip, in units of the radius (engineering guess: the size of contact)."""
+"""Smoothing of the piezoresponse by a blunted tip over its radius (engineering guess: the size of the contact)."""
+LOOPS = 1000
+"""Wear and blunting are given for this many loops."""
+TRACE_SHARE = 0.5
+"""Share of a line's time in which the trace is taken; the retrace is not kept."""
 
-_FLAW, _FORCE = 1, 2  # purposes of random streams beside the noise
+_FLAW, _FORCE = 1, 2  # purposes of random streams besides the noise
 
 Place = tuple[float, float]
 Complete = Callable[[], None]
-"""To be called when a measurement is complete; one that is not leaves no trace."""
+"""Called when a measurement has completed. One that has not leaves the world unchanged."""
 
 
 class World:
-    """A sample under a tip that is used.
+    """A sample under a tip, and how measuring changes both.
 
-    It follows from the seed, from what was completed and from the times at which that began, bit for bit.
+    The state follows, bit for bit, from the seed, the completed actions and the times at which they began.
 
     Parameters
     ----------
     sample : Sample
-        As it was at first; the object is not changed.
+        The sample as it was at first; the object is not changed.
     effects : Effects
-        What happens, and how much of it.
+        The sizes of the effects.
     seed : int
         Decides everything random.
 
     Raises
     ------
     ValueError
-        If there are effects and the sample is not a film that knows them.
+        If there are effects and the sample is no film that supports them.
     """
 
     def __init__(self, sample: Sample, effects: Effects, seed: int) -> None:
@@ -60,24 +64,23 @@ class World:
         return float(x), float(y)
 
     def moved(self, by: Place, time: float) -> None:
-        """Take note of a move `by` nm that ended at `time`."""
+        """Let the scanner creep after a move `by` nm that ended at `time`."""
         self._creep = self._creep.after(by, time)
 
     def frame(
         self, area: Area, pixels: tuple[int, int], place: Place, began: float, seconds: float
     ) -> tuple[NDArray[np.float32], Complete]:
-        """Return a frame, line after line at its time, and what completes it.
+        """Return a frame, each line taken at its own time, and the function that completes it.
 
-        The scanner comes from `place` to the centre of the area and creeps, so the first lines are bent; then it goes
-        back.
+        The scanner moves from `place` to the centre of the area and creeps, so that the first lines are bent. Then it
+        moves back.
         """
         ny, nx = pixels
         by = ((area[0] + area[1]) / 2 - place[0], (area[2] + area[3]) / 2 - place[1])
         creep = self._creep.after(by, began)
         condition = self._condition(
             shift=self._line_shifts(creep, began + (np.arange(ny) + 0.5) * seconds / ny),
-            # Half of the time of a line is the trace, which is kept.
-            lag=self._effects.feedback_lag * 2 * nx * ny / seconds,
+            lag=self._effects.feedback_lag / TRACE_SHARE * nx * ny / seconds,
         )
         frame = self._sample.frame(area, pixels, stream(self._seed, self._measured), condition)
 
@@ -88,7 +91,10 @@ class World:
         return frame, complete
 
     def loop(self, bias: NDArray[np.float64], place: Place, time: float) -> tuple[Loop, Complete]:
-        """Return the loop at `place`, begun at `time`, and what completes it: the tip wears, the sample remembers."""
+        """Return the loop at `place`, begun at `time`, and the function that completes it.
+
+        Completing it wears the tip and writes a domain.
+        """
         here = self.true_position(place, time)
         noise, chance = stream(self._seed, self._measured), stream(self._seed, self._measured, _FLAW)
         height, trouble = self._film.height_and_trouble(here) if self._film and self._effects.bad_loops else (0.0, 0.0)
@@ -112,14 +118,14 @@ class World:
         return Loop(spectrum, on_field, resonance=float(1 - lost.mean())), complete
 
     def force(self, setpoint: float) -> float:
-        """Return the measured force in nN; its noise is another after each measurement."""
+        """Return the measured force in nN; its noise changes with each measurement."""
         if not self._effects.force_noise:
             return setpoint
         noise = stream(self._seed, self._measured, _FORCE).standard_normal()
         return float(setpoint * (1 + self._effects.force_noise * noise))
 
     def _condition(self, shift: NDArray[np.float64] | None = None, lag: float = 0.0) -> Condition:
-        used = self._loops / 1000
+        used = self._loops / LOOPS
         sharp = self._effects.tip_radius
         radius = sharp + self._effects.blunting * used
         return Condition(

@@ -1,4 +1,4 @@
-"""The microscope that the settings name: simulated, a measured sample, EPICS, or any other backend."""
+"""The microscope that the settings name: the twin, a measured sample, EPICS, or any other backend."""
 
 from ophyd_devices import AFM
 from ophyd_devices.dose import DoseLog

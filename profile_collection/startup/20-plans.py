@@ -1,13 +1,14 @@
 """The plans, and agents by name: RE(curiosity(afm, 'curio', points=50)).
 
-The limits are for the queueserver, which checks them when a plan is submitted; the plans check more when they begin.
+The limits are for the queueserver, which checks them when a plan is submitted; the plans check more when they start.
 """
 
 from agents.registry import build, configure, known_agents
 from agents.registry import options as agent_options
 
 from curio_plans import Desk, StoredRuns, plans
-from curio_plans.session import bind, limit, name_agent
+from curio_plans.rules import RunRequest
+from curio_plans.session import bind, limit, limits_of, name_agent
 
 desk = Desk()
 answer = desk.answer
@@ -24,24 +25,17 @@ places = {"min": min(edges), "max": max(edges)}
 count = {"min": 1}
 hook = {"annotation": "NoneType"}  # a function cannot be submitted
 
-image = limit(bind(plans.image), afm=microscope)
-spectra_at = limit(bind(plans.spectra_at), afm=microscope, points=places, measure=hook)
-grid_spectroscopy = limit(
-    bind(plans.grid_spectroscopy), afm=microscope, columns=count, rows=count, area=places, measure=hook
-)
+image = limit(plans.image, afm=microscope)
+spectra_at = limit(plans.spectra_at, afm=microscope, points=places, measure=hook)
+grid_spectroscopy = limit(plans.grid_spectroscopy, afm=microscope, columns=count, rows=count, area=places, measure=hook)
 curiosity = limit(
     name_agent(bind(plans.curiosity, build=build, stored=storage.resumable, ask=desk.ask), configure),
     afm=microscope,
     agent=agent_name,
     options=agent_option,
-    points=count,
-    window={"min": 3},
-    stride=count,
-    lookahead={"min": 0, "max": 1},
-    map_every={"min": 0},
-    think_timeout={"min": 0},
     measure=hook,
     escalate=hook,
+    **limits_of(RunRequest),
 )
 resume = limit(
     bind(plans.resume, build=build, stored=storage.resumable, ask=desk.ask),

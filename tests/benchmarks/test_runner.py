@@ -52,7 +52,7 @@ def test_an_agent_learns_from_earlier_runs_first():
         learns_from_past = True
 
         def choose(self, n, context):
-            return [Suggestion(self._past[0].observations[len(self.measured)].index, "like")]
+            return [Suggestion(self.past[0].observations[len(self.measured)].index, "like")]
 
     problem = open_problem(SMALL, 5)
     seen = [

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         (["overhead.py", "--quick"], "list_scan"),
         (["devices.py", "--quick"], "longest gap"),
         (["drift.py", "--quick"], "corrected every 1 min: mean error"),
+        (["startup.py", "--quick"], "curio runs"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

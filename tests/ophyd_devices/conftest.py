@@ -1,11 +1,13 @@
-"""Fixtures of the device tests: microscopes over a recorder or a given backend, and patience."""
-
-import time
+"""Fixtures of the device tests: microscopes over a recorder or a given backend."""
 
 import pytest
+from hypothesis import settings
 from safety import Recorder
 
 from ophyd_devices import AFM, Envelope
+
+settings.register_profile("curio", deadline=None)  # no test may depend on how busy the computer is
+settings.load_profile("curio")
 
 
 @pytest.fixture
@@ -20,16 +22,3 @@ def make():
     yield build
     for afm in made:
         afm.close()
-
-
-@pytest.fixture(scope="session")
-def eventually():
-    """Wait for a condition, at most 10 s, and return it."""
-
-    def wait(condition):
-        deadline = time.monotonic() + 10
-        while not condition() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        return condition()
-
-    return wait

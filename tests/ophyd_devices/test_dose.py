@@ -45,7 +45,7 @@ def test_the_dose_outlives_the_session(make, path):
         assert afm.tip.loops.get() == session + 1
         afm.close()
     afm = make(doses=DoseLog(path), dose_per_spot={"loops": 2, "radius": 10})
-    with pytest.raises(EnvelopeError, match="2 spectra within 10 nm"):
+    with pytest.raises(EnvelopeError, match="2 spectra were taken within 10 nm"):
         measure(afm)
     afm.tip.set("engaged").wait(5)
     with pytest.raises(EnvelopeError, match="withdraw first"):
@@ -62,7 +62,7 @@ entries = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(sessions=st.lists(entries, max_size=3))
 def test_what_is_read_again_is_what_was_counted(sessions, tmp_path_factory):
     path, plain = tmp_path_factory.mktemp("doses") / "doses.jsonl", DoseLog()
@@ -215,7 +215,6 @@ def test_a_damaged_last_line_is_refused(path, tail):
         DoseLog(path)
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 23), zeros=st.integers(0, 9), then=st.booleans())
 def test_a_line_torn_by_a_crash_is_dropped(length, zeros, then, tmp_path_factory):
     path, line = tmp_path_factory.mktemp("doses") / "doses.jsonl", b'{"loop": [3.25, 4.125]}'

@@ -92,9 +92,9 @@ def test_what_a_plan_needs_can_be_asked_beforehand(make):
         afm.spectrometer.check()
     afm.spectrometer.amplitude.put(2)
     afm.spectrometer.check([(500, 400), (510, 400), (520, 400)])
-    with pytest.raises(EnvelopeError, match="point 2: there are then 1 spectra within 5 nm"):
+    with pytest.raises(EnvelopeError, match="before point 2: 1 spectra were taken within 5 nm"):
         afm.spectrometer.check([(500, 400), (504, 400)])
-    with pytest.raises(EnvelopeError, match="point 4: the tip has then taken 3 spectra"):
+    with pytest.raises(EnvelopeError, match="before point 4: the tip has taken 3 spectra"):
         afm.spectrometer.check([(x, 400) for x in (500, 510, 520, 530)])
     assert afm.tip.loops.get() == 0
 
@@ -128,7 +128,7 @@ def test_a_twin_keeps_to_its_envelope_too(make):
     afm = make(twin(seed=0), loops_per_tip=1)
     afm.tip.set("engaged").wait(5)
     afm.spectrometer.trigger().wait(5)
-    with pytest.raises(EnvelopeError, match="mount a new one"):
+    with pytest.raises(EnvelopeError, match="mount a new tip"):
         afm.spectrometer.trigger().wait(5)
 
 

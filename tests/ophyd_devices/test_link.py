@@ -5,6 +5,7 @@ import time
 
 import pytest
 from safety import Recorder
+from support import until
 
 from ophyd_devices import AFM, link
 from ophyd_devices.backend import BackendError, Interrupted
@@ -23,11 +24,11 @@ def afm(backend, monkeypatch):
     microscope.close()
 
 
-def test_the_promise_is_kept_while_nothing_happens_and_taken_back_with_the_tip(afm, backend, eventually):
+def test_the_promise_is_kept_while_nothing_happens_and_taken_back_with_the_tip(afm, backend):
     afm.scanner.set((10, 10)).wait(5)
     assert backend.promises == []
     afm.tip.set("engaged").wait(5)
-    assert eventually(lambda: len(backend.promises) > 5)
+    until(lambda: len(backend.promises) > 5)
     assert set(backend.promises) == {0.04}
     afm.tip.set("withdrawn").wait(5)
     assert backend.promises[-1] == 0
@@ -43,21 +44,21 @@ def test_the_promise_is_given_before_the_tip_engages(afm, backend, monkeypatch):
     assert promised == [[0.04]]
 
 
-def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypatch, eventually):
+def test_a_tip_that_was_left_engaged_is_watched_from_the_start(backend, monkeypatch):
     monkeypatch.setattr(link, "PROMISE_S", 0.04)
     backend.engaged = True
     afm = AFM(backend, name="afm")
     assert afm.tip.position == "engaged"
-    assert eventually(lambda: len(backend.promises) > 3)
+    until(lambda: len(backend.promises) > 3)
     afm.close()
     assert backend.promises[-1] == 0
 
 
-def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend, eventually):
+def test_a_tip_that_left_the_surface_by_itself_is_noticed(afm, backend):
     afm.tip.set("engaged").wait(5)
     backend.engaged = False
-    assert eventually(lambda: not afm.tip.contact.get())
-    assert eventually(lambda: backend.promises[-1] == 0)
+    until(lambda: not afm.tip.contact.get())
+    until(lambda: backend.promises[-1] == 0)
     assert afm.tip.force.get() == 0
 
 
@@ -71,7 +72,7 @@ def test_closing_takes_the_promise_back(afm, backend):
         afm.scanner.set((10, 10))
 
 
-def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypatch, caplog, eventually):
+def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypatch, caplog):
     afm.tip.set("engaged").wait(5)
     asked = []
 
@@ -81,8 +82,8 @@ def test_a_controller_that_does_not_answer_is_asked_again(afm, backend, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(backend, "keep_alive", gone)
-        assert eventually(lambda: len(asked) > 2)
-    assert eventually(lambda: "did not answer" in caplog.text)
+        until(lambda: len(asked) > 2)
+    until(lambda: "did not answer" in caplog.text)
     afm.tip.set("withdrawn").wait(5)
 
 
@@ -98,12 +99,11 @@ def test_force_and_its_error_are_measured_after_each_command(afm, backend, monke
     assert afm.tip.loops.get() == 1
 
 
-def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdrawn_after_it(
-    afm, backend, monkeypatch, eventually
-):
-    stopped, withdrawing = threading.Event(), threading.Event()
+def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdrawn_after_it(afm, backend, monkeypatch):
+    began, stopped, withdrawing = (threading.Event() for _ in range(3))
 
     def frame(*_):
+        began.set()
         assert stopped.wait(5)
         assert withdrawing.wait(5)
         raise Interrupted("the frame was stopped")
@@ -112,7 +112,7 @@ def test_what_was_stopped_fails_even_if_it_takes_its_time_and_the_tip_is_withdra
     monkeypatch.setattr(backend, "stop", stopped.set)
     afm.tip.set("engaged").wait(5)
     status = afm.imager.trigger()
-    assert eventually(lambda: afm.link._running is not None)
+    assert began.wait(5)
     withdrawn = afm.tip.stop()
     withdrawing.set()
     with pytest.raises(Interrupted, match="the frame was stopped"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from terminal import curio
 
+from curio_plans.cli import COMMANDS
 from curio_plans.documents.history import History
 from curio_plans.store.storage import Storage
 
@@ -99,17 +100,74 @@ def test_a_run_that_ends_by_a_rule_says_so_everywhere(tmp_path):
 
 def test_agents_are_listed_with_their_options(tmp_path):
     output = curio("agents", directory=tmp_path)
-    assert "paper-latent" in output
+    assert re.search(r"paper-latent +Curiosity with an error model", output)
     assert "random_probability=0.0" in output
 
 
+def test_an_agent_is_explained_option_by_option(tmp_path):
+    output = curio("agents", "curio", directory=tmp_path)
+    assert output.count("\n") > 10
+    assert re.search(r"^ choice +reducible +.*random.* +Measure where most error", output, flags=re.MULTILINE)
+    assert "use: curio run --agent curio -o seed=0" in output
+    assert "It has no options" in curio("agents", "grid", directory=tmp_path)
+    assert "there is no agent 'nobody'; known are curio" in curio("agents", "nobody", directory=tmp_path, code=2)
+
+
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["runs"], ["show"], ["replay"], ["serve"], ["agents"], ["ioc"], ["doctor"]]
+    "command", [[], *([command.__name__] for commands in COMMANDS.values() for command in commands)]
 )
 def test_help_teaches(command, tmp_path):
     output = curio(*command, "--help", directory=tmp_path)
     assert "Usage" in output
-    assert len(output) > 300
+    assert re.search(rf"^ +curio {' '.join(command)}", output, flags=re.MULTILINE), "an example"
+
+
+def modules(*arguments):
+    """Return what a command has imported at its end."""
+    code = (
+        "import sys; from curio_plans.cli import app; sys.stdout = sys.stderr; app(sys.argv[1:], standalone_mode=False)"
+    )
+    code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.__stdout__)); {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    return done.stderr, set(done.stdout.split())
+
+
+HEAVY = {"bluesky", "matplotlib", "ophyd", "scipy", "sklearn", "tiled", "torch"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rnu"]])
+def test_help_and_a_mistyped_command_import_nothing_heavy(arguments):
+    told, imported = modules(*arguments)
+    assert "Usage" in told or "No such command" in told
+    assert not imported & {*HEAVY, "numpy"}
+
+
+def test_listing_runs_imports_nothing_heavy(data):
+    told, imported = modules("runs", "--data", data)
+    assert "curiosity" in told
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "show", "replay", "explain"])
+def test_a_command_says_what_it_loads_before_anything_heavy_is_imported(command, data):
+    code = """
+import sys
+from curio_plans.cli import app, output
+
+step = output.Progress.step
+output.Progress.step = lambda progress, text: print(text, *sys.modules, flush=True) or step(progress, text)
+app(sys.argv[1:])
+"""
+    arguments = [command, *(["latest", "1"] if command == "explain" else []), "--data", str(data)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        said = process.stdout.readline()
+        process.kill()
+    assert said.startswith("loading the ")
+    assert not set(said.split()) & {*HEAVY, "numpy"}
 
 
 def files(directory):
@@ -120,27 +178,38 @@ def files(directory):
     ("arguments", "words"),
     [
         (["--agent", "bold"], "there is no agent 'bold'; known are curio, deep-kernel, farthest-point"),
-        (["--points", "0"], "points must be a whole number of at least 1, got 0"),
-        (["--points", "-5"], "points must be a whole number of at least 1"),
+        (["--points", "0"], "points: Input should be greater than or equal to 1, got 0"),
+        (["--points", "-5"], "points: Input should be greater than or equal to 1, got -5"),
         (["--points", "100000"], "choose fewer points, a smaller window or a smaller stride"),
         (["--initial", "0"], "initial must be a whole number of at least 4, got 0"),
         (["--initial", "30", "--points", "20"], "starts from 30 initial points, but the run has only 20"),
         (["--agent", "random", "--initial", "3"], "'random' has no initial points; leave out --initial"),
-        (["--window", "2"], "window must be at least 3 px, got 2"),
+        (["--window", "2"], "window: Input should be greater than or equal to 3, got 2"),
         (["--window", "500"], "window of 500 px does not fit"),
-        (["--stride", "0"], "stride must be at least 1 px, got 0"),
+        (["--stride", "0"], "stride: Input should be greater than or equal to 1, got 0"),
         (["--seed", "-1"], "seed must be a whole number of at least 0"),
         (["--pixels", "0"], "pixels"),
         (["--effects", "wild"], "expected effects as 'calm', 'realistic'"),
-        (["--extent", "100"], "--extent and --axis belong to a measured sample"),
+        (["--extent", "100"], "--extent, --axis and --axis-unit belong to a measured sample"),
         (["--agent", "random", "--until", "error 0.3"], "'random' does not; choose another agent, or end by minutes"),
         (["--until", "loops"], "expected --until name=value, got 'loops'"),
-        (["--until", "loops many"], "until: loops: Input should be a valid integer"),
+        (["--until", "loops many"], "until.loops: Input should be a whole number, got 'many'"),
         (["-o", "filters"], "expected --option name=value, got 'filters'"),
         (["-o", "colour=3"], "has no option colour; it takes seed, initial"),
         (["-o", "checks=many"], "checks must be a whole number"),
         (["--sample", "nowhere.npz"], "nowhere.npz"),
         (["--learn-from", "latest"], "no such directory"),
+        (["--settings", "nowhere.toml"], "cannot read the settings nowhere.toml"),
+        (["--settings", "/"], "cannot read the settings /"),
+        (["--sample", "/"], "expected an npz file, there is none; check the path"),
+        (["--experiment", "nowhere.yml"], "nowhere.yml: No such file or directory; name a YAML or JSON file"),
+        (["--experiment", "/"], "/: Is a directory; name a YAML or JSON file"),
+        (["--experiment", "/dev/null"], "got None; write lines like title: PTO"),
+        (["--md", "title"], "expected --md name=value or part.name=value, got 'title'"),
+        (["--md", "uid=3"], "uid and time of a run come from the RunEngine; choose another name"),
+        (["--md", "a=1", "--md", "a.b=2"], "'a' is 1 already and has no parts"),
+        (["--effects", ""], "expected effects as 'calm', 'realistic'"),
+        (["--quality", "=3"], "expected --quality name=value, got '=3'; put a name and = in front of the value"),
     ],
 )
 def test_bad_input_is_told_in_one_message_and_leaves_nothing(arguments, words, tmp_path):
@@ -204,6 +273,28 @@ def test_unknown_and_ambiguous_runs_are_told(data, tmp_path):
     for command in ("show", "replay"):
         output = curio(command, uid[:8], directory=tmp_path, code=2)
         assert f"{uid[:8]!r} may be any of {uid[:8]}" in output
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["show", "--output", "/"], "expected a file, this is a directory; add a name such as run.png"),
+        (["show", "--output", "run"], "an ending that tells the format; add .png or .pdf"),
+        (["show", "--output", "/dev/null/run.png"], "cannot use /dev/null: File exists; check the path"),
+        (["show", "--data", "/dev/null"], "expected a directory of runs, but /dev/null is a file"),
+        (["explain", "latest", "1", "--output", "/"], "expected a file, this is a directory"),
+        (["export", "latest", "--to", "/dev/null/run.nxs"], "Not a directory; check the path and its permissions"),
+        (["report", "--output", "/dev/null", "--only", "maps"], "cannot use /dev/null: File exists"),
+    ],
+)
+def test_a_bad_path_is_told(command, words, data):
+    output = curio(*command, directory=data, code=2)
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_a_directory_without_runs_is_said_to_be_empty(tmp_path):
+    assert "there are no runs" in curio("runs", directory=tmp_path)
 
 
 def test_a_directory_without_runs_is_told_and_not_made(tmp_path):

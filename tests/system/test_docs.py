@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
 NOT_RUN = {"text"}
 """What needs an instrument, a person or a fresh computer is a block of text."""
 
@@ -25,12 +27,12 @@ def blocks(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page, tmp_path):
     bin_directory = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
-    for name in [name for name in environment if name.startswith("CURIO_")]:
-        del environment[name]
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        environment |= {"CURIO_CHECKOUT": str(ROOT), "EPICS_CA_SERVER_PORT": str(free.getsockname()[1])}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CURIO_")},
+        "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}",
+        "CURIO_CHECKOUT": str(ROOT),
+        "EPICS_CA_SERVER_PORT": str(free_port(socket.SOCK_DGRAM)),
+    }
     sessions = []
     try:
         for kind, code in blocks(page):
@@ -53,15 +55,42 @@ def test_the_examples_of_a_page_run(page, tmp_path):
                 os.killpg(session, signal.SIGKILL)
 
 
-def targets(page):
-    return [
-        target.split("#")[0]
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-        if not target.startswith(("http", "#", "mailto:"))
-    ]
+def slug(heading):
+    """Return the anchor that GitHub gives to a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)  # of a link, its text
+    return re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
+
+
+def anchors(page):
+    prose = FENCED.sub("", page.read_text())
+    names = [slug(heading) for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose, flags=re.MULTILINE)]
+    return {f"{name}-{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)}
+
+
+def broken_links(page):
+    """Return the relative links of a page that lead to no file, or to no heading in it."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        file = page.parent / target if target else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(link)
+    return broken
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
-    missing = [target for target in targets(page) if not (page.parent / target).exists()]
-    assert not missing
+def test_every_relative_link_leads_to_a_file_and_a_heading(page):
+    assert broken_links(page) == []
+
+
+def test_broken_links_are_found(tmp_path):
+    other = tmp_path / "other.md"
+    other.write_text("# Résumé: `a_b`, [c](d)\n\n## Twice\n\n## Twice\n\n```text\n# no heading\n```\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Here\n[1](other.md) [2](other.md#résumé-a_b-c) [3](other.md#twice-1) [4](#here) [5](https://a.b/c#d)\n"
+        "[6](gone.md) [7](other.md#twice-2) [8](other.md#no-heading) [9](#there)\n```text\n[10](not/a/link)\n```\n"
+    )
+    assert broken_links(page) == ["gone.md", "other.md#twice-2", "other.md#no-heading", "#there"]

@@ -5,9 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from terminal import curio
 
-from curio_plans.cli import app
 from ophyd_devices.doctor import WITH_CONTACT, WITHOUT_CONTACT, examine
 from ophyd_devices.twin import twin
 
@@ -100,13 +99,6 @@ def test_a_stop_that_does_nothing_is_found():
     assert "did not end the move with Interrupted" in finding.detail
 
 
-def curio(*arguments, code, **more):
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"}, **more)
-    assert result.exit_code == code, (result.output, result.exception)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.output
-
-
 def test_the_command_prints_each_step():
     output = curio("doctor", "-o", "seed=4", code=0)
     assert [line.split()[0] for line in output.splitlines()].count("works") == len(WITHOUT_CONTACT) - 1
@@ -135,10 +127,10 @@ def test_the_command_fails_with_the_instrument_and_asks_before_it_touches(tmp_pa
     assert "fails   keep_alive      OSError: no such relay" in output
     assert "check: keep_alive(seconds) takes a promise" in output
     assert "engage" not in output
-    refused = curio("doctor", "--backend", "sick_scope:real", "--contact", code=1, input="n\n")
+    refused = curio("doctor", "--backend", "sick_scope:real", "--contact", code=1, answer="n\n")
     assert "touch it. Go on?" in refused
     assert "protocol" not in refused
-    assert "works   engage" in curio("doctor", "--backend", "sick_scope:real", "--contact", code=1, input="y\n")
+    assert "works   engage" in curio("doctor", "--backend", "sick_scope:real", "--contact", code=1, answer="y\n")
 
 
 @pytest.mark.parametrize(

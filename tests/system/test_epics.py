@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from contextlib import suppress
 
@@ -18,10 +17,11 @@ from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 from caproto import CAStatus, ChannelType
 from caproto.threading.client import Context
+from support import microscope, until
 
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
-from ophyd_devices import AFM, AfmBackend
+from ophyd_devices import AfmBackend
 from ophyd_devices.backend import BackendError, Info, Interrupted
 from ophyd_devices.epics import EpicsBackend
 from ophyd_devices.epics.wire import Outcome, Watchdog, decode_info, encode_info
@@ -111,13 +111,6 @@ def connect():
             client.close()
 
 
-def until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def reconnected(client):
     def connected():
         client._context.broadcaster.search_now()
@@ -189,14 +182,6 @@ def alike(value):
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     return "nan" if isinstance(value, float) and np.isnan(value) else value
-
-
-def microscope(backend):
-    afm = AFM(backend, name="afm")
-    afm.imager.pixels.put((32, 32))
-    afm.spectrometer.steps_per_cycle.put(16)
-    afm.spectrometer.cycles.put(2)
-    return afm
 
 
 def explore(afm, wanderer, *, engine=None, points=6):
@@ -273,11 +258,10 @@ def test_the_raster_is_followed_and_other_clients_are_answered_while_it_runs(con
     assert client.frame((0, 2000, 0, 2000), (8, 8), 100.0, ignore).shape == (4, 8, 8)
 
 
-def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect, slow):
+def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect, slow, pvs):
     observer = connect(slow)
     observer.engage(20)
-    (busy,) = observer._context.get_pvs("slow:Busy")
-    busy.wait_for_connection()
+    busy, lines = pvs(slow, "Busy", "Frame:Lines")
 
     def vanish():
         leaving = connect(slow)
@@ -289,7 +273,7 @@ def test_the_instrument_goes_on_when_a_client_without_a_promise_vanishes(connect
     until(lambda: busy.read().data[0] == 1)
     thread.join()
     until(lambda: busy.read().data[0] == 0)
-    assert list(observer._read("Frame:Lines")[1:]) == [10, 10]
+    assert list(lines.read().data[1:]) == [10, 10]
     assert observer.in_contact()
 
 
@@ -541,16 +525,16 @@ RunEngine({})(image(afm))
 """
 
 
-def test_a_client_that_is_killed_mid_run_leaves_the_tip_withdrawn(connect, slow):
+def test_a_client_that_is_killed_mid_run_leaves_the_tip_withdrawn(connect, slow, pvs):
     observer = connect(slow)
-    (watchdog,) = observer._context.get_pvs("slow:Watchdog")
+    watchdog, lines, message = pvs(slow, "Watchdog", "Frame:Lines", "Message")
     process = subprocess.Popen([sys.executable, "-c", CLIENT], env=dict(os.environ))
-    until(lambda: observer.in_contact() and list(observer._read("Frame:Lines")[1:2]) >= [8])
+    until(lambda: observer.in_contact() and list(lines.read().data[1:2]) >= [8])
     assert watchdog.read().data[0] == Watchdog.WATCHING  # two seconds later the promise of one second is still kept
     process.kill()
     process.wait()
     until(lambda: watchdog.read().data[0] == Watchdog.WITHDREW)
     assert not observer.in_contact()
-    assert "no sign of life for 1 s" in observer._text("Message")
+    assert "no sign of life for 1 s" in text(message)
     observer.engage(20)  # whoever comes next may go on
     assert observer.in_contact()

@@ -7,17 +7,18 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
 from bluesky.utils import RunEngineInterrupted
+from support import events, microscope, until
 
 from agents.protocols import Report
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image, spectra_at
 from curio_plans.run import stubs
-from ophyd_devices import AFM
 from ophyd_devices.backend import BackendError, Interrupted
 from ophyd_devices.twin import twin
 
@@ -63,7 +64,7 @@ class Gate:
         if this == self.at:
             self._stopped.clear()
             self.reached.set()
-            assert self._stopped.wait(20)
+            assert self._stopped.wait(60)
             raise Interrupted(f"{name} was stopped")
         answer = getattr(self._backend, name)(*arguments)
         self.completed[name] += 1
@@ -77,12 +78,8 @@ def gate():
 
 @pytest.fixture
 def afm(gate):
-    microscope = AFM(gate, name="afm")
-    microscope.imager.pixels.put((32, 32))
-    microscope.spectrometer.steps_per_cycle.put(16)
-    microscope.spectrometer.cycles.put(2)
-    yield microscope
-    microscope.close()
+    with closing(microscope(gate)) as afm:
+        yield afm
 
 
 @pytest.fixture
@@ -98,19 +95,16 @@ def thinker(wanderer):
                 raise ValueError("no idea where to look")
             if len(self.measured) == 1 and self.waits:
                 self.reached.set()
-                assert self.released.wait(20)
+                assert self.released.wait(60)
             return Report({"spread": 0.0}, {}, None)
 
     yield Thinker
     Thinker.released.set()
 
 
-def withdrawn(backend):
+def wait_for_withdrawal(backend):
     """Wait until the tip is off the surface; a halted engine does not."""
-    deadline = time.monotonic() + 10
-    while backend.in_contact() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return not backend.in_contact()
+    until(lambda: not backend.in_contact())
 
 
 def arrive(phase, gate, thinker, then):
@@ -121,7 +115,7 @@ def arrive(phase, gate, thinker, then):
         gate.at, reached = PHASES[phase], gate.reached
 
     def act():
-        assert reached.wait(20)
+        assert reached.wait(60)
         then()
 
     thread = threading.Thread(target=act)
@@ -135,7 +129,7 @@ def pause_at(phase, afm, engine, gate, thinker):
         engine(curiosity(afm, {}, POINTS, build=thinker))
     thread.join()
     assert engine.state == "paused"
-    assert withdrawn(gate)
+    wait_for_withdrawal(gate)
     thinker.released.set()
 
 
@@ -150,7 +144,7 @@ def test_a_run_resumed_loses_nothing_and_measures_only_the_interrupted_point_aga
     assert gate.completed["spectrum"] == POINTS
     assert gate.completed["frame"] == 1
     assert gate.began["spectrum"] == POINTS + (phase == "measuring")
-    spectra = {doc["seq_num"]: doc["data"] for _, doc in documents if "afm_spectrometer_starts" in doc.get("data", {})}
+    spectra = {event["seq_num"]: event["data"] for event in events(documents, "primary")}
     starts = [data["afm_spectrometer_starts"] for data in spectra.values()]
     assert Counter(starts)[2] == (phase == "measuring"), "what was interrupted is recorded as such"
     assert documents[-1][1]["exit_status"] == "success"
@@ -162,7 +156,7 @@ def test_a_run_resumed_loses_nothing_and_measures_only_the_interrupted_point_aga
 def test_a_paused_run_that_is_ended_keeps_what_was_measured(phase, ending, afm, engine, documents, gate, thinker):
     pause_at(phase, afm, engine, gate, thinker)
     getattr(engine, ending)()
-    assert withdrawn(gate)
+    wait_for_withdrawal(gate)
     assert gate.completed["spectrum"] == len(History(documents).observations)
     if ending != "halt":
         assert documents[-1][0] == "stop"
@@ -176,7 +170,7 @@ def test_a_run_can_be_ended_without_a_pause(phase, ending, afm, engine, document
     with pytest.raises(RunEngineInterrupted):
         engine(curiosity(afm, {}, POINTS, build=thinker))
     thread.join()
-    assert withdrawn(gate)
+    wait_for_withdrawal(gate)
     assert gate.completed["spectrum"] == len(History(documents).observations)
     if ending != "halt":
         assert documents[-1][0] == "stop"
@@ -250,12 +244,12 @@ def test_a_point_that_was_completed_but_not_yet_behind_a_checkpoint_is_not_measu
 
     with pytest.raises(RunEngineInterrupted):
         engine(spectra_at(afm, [(100, 100), (200, 200)], measure=step))
-    assert withdrawn(gate)
+    wait_for_withdrawal(gate)
     engine.resume()
     assert gate.completed["spectrum"] == 2
-    events = {doc["seq_num"]: doc["data"] for name, doc in documents if name == "event"}
-    assert [(data["afm_scanner_x"], data["afm_scanner_y"]) for data in events.values()] == [(100, 100), (200, 200)]
-    assert not np.array_equal(*[data["afm_spectrometer_spectrum"] for data in events.values()])
+    last = {event["seq_num"]: event["data"] for event in events(documents)}
+    assert [(data["afm_scanner_x"], data["afm_scanner_y"]) for data in last.values()] == [(100, 100), (200, 200)]
+    assert not np.array_equal(*[data["afm_spectrometer_spectrum"] for data in last.values()])
 
 
 SCRIPT = """

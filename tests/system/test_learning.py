@@ -1,4 +1,4 @@
-"""A run that starts from earlier ones, as a user types it; the agent comes from another package."""
+"""A run that starts from prior runs, as a user types it; the agent comes from another package."""
 
 import re
 
@@ -11,12 +11,12 @@ from agents.protocols import Suggestion
 
 
 class Follower(BaseAgent):
-    """Goes from pool index to pool index, after the last one of the earlier runs."""
+    """Goes from pool index to pool index, after the last one of the prior runs."""
 
     learns_from_past = True
 
     def choose(self, n, context):
-        after = sum(observation.index for past in self._past for observation in past.observations)
+        after = sum(observation.index for past in self.past for observation in past.observations)
         free = self.available(context)
         return [Suggestion(int(free[after % len(free)]), "follow")]
 
@@ -28,7 +28,7 @@ def follower(*, seed: int = 0):
 
 @pytest.fixture
 def follower(tmp_path, monkeypatch):
-    """An installed agent that learns from earlier runs."""
+    """An installed agent that learns from prior runs."""
     (tmp_path / "follower.py").write_text(AGENT)
     installed = tmp_path / "follower-1.dist-info"
     installed.mkdir()
@@ -38,12 +38,11 @@ def follower(tmp_path, monkeypatch):
     return "follower"
 
 
-def test_yesterday_is_learned_from_and_replayed(follower, tmp_path):
-    data = tmp_path / "data"
+def test_yesterday_is_learned_from_and_replayed(follower, data):
     common = ["--points", "6", "--pixels", "32", "--no-figure"]
     curio("run", "--agent", "random", *common, directory=data)
     (yesterday,) = [path.name for path in (data / "journal").iterdir()]
-    assert "'random' does not learn from earlier runs" in curio(
+    assert "'random' does not learn from prior runs" in curio(
         "run", "--agent", "random", *common, "--learn-from", "latest", directory=data, code=2
     )
     steps = curio("run", "--agent", follower, *common, "--learn-from", yesterday[:6], "--dry-run", directory=data)
@@ -51,5 +50,5 @@ def test_yesterday_is_learned_from_and_replayed(follower, tmp_path):
     output = curio("run", "--agent", follower, *common, "--learn-from", "latest", "--seed", "1", directory=data)
     assert re.search(rf"learned from +{yesterday[:8]} \(6 spectra\)", output)
     assert "6/6 decisions identical" in curio("replay", directory=data)
-    assert "without the earlier runs" in curio("replay", "--agent", "random", directory=data)
-    assert "6 in 1 earlier run(s)" in curio("explain", "latest", "2", directory=data)
+    assert "without the prior runs" in curio("replay", "--agent", "random", directory=data)
+    assert "6 in 1 prior run(s)" in curio("explain", "latest", "2", directory=data)

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from bluesky import RunEngine
+from support import measure
 
 from agents.registry import build, configure
 from curio_plans.documents.history import History
@@ -14,28 +14,12 @@ from curio_plans.report.overview import figure
 from curio_plans.rules.stopping import CHECKS
 from curio_plans.study.evaluation import evaluate
 from curio_plans.study.replay import verify
-from ophyd_devices import AFM
-from ophyd_devices.twin import twin
-
-
-def run(plan, *arguments, seed=3, **options):
-    """Run a plan on a fresh twin; return what it emits."""
-    emitted, afm = [], AFM(twin(seed=seed), name="afm")
-    afm.imager.pixels.put((32, 32))
-    afm.spectrometer.steps_per_cycle.put(16)
-    engine = RunEngine({})
-    engine.subscribe(lambda name, doc: emitted.append((name, copy.deepcopy(dict(doc)))))
-    try:
-        engine(plan(afm, *arguments, build=build, **options))
-    finally:
-        afm.close()
-    return emitted
 
 
 @pytest.fixture(scope="module")
 def satisfied():
     """A run that may measure 120 points, and ends when the agent knows enough."""
-    return run(curiosity, configure("curio", checks=5), 120, until={"error": 0.6}, window=5)
+    return measure(curiosity, configure("curio", checks=5), 120, build=build, until={"error": 0.6}, window=5)
 
 
 def test_a_run_ends_when_the_agent_knows_enough_and_is_replayed_to_the_same_end(satisfied):
@@ -68,7 +52,7 @@ def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_firs
 def test_a_run_of_it_that_was_killed_goes_on_to_the_same_end(satisfied, facts):
     for part in (0.4, 0.9):
         killed = copy.deepcopy(satisfied[: int(part * len(satisfied))])
-        both = killed + run(resume_plan, "the run", stored=lambda uid, killed=killed: killed)
+        both = killed + measure(resume_plan, "the run", build=build, stored=lambda uid, killed=killed: killed)
         assert str(facts(both)) == str(facts(satisfied)), "NaN is not equal to itself"
         assert History(both).ending == History(satisfied).ending
 
@@ -76,8 +60,8 @@ def test_a_run_of_it_that_was_killed_goes_on_to_the_same_end(satisfied, facts):
 def test_a_run_that_learned_from_another_is_curious_at_once_but_checks_before_it_ends(satisfied):
     uid = satisfied[0][1]["uid"]
     known = {uid: satisfied}
-    options = {"learn_from": [uid], "stored": known.__getitem__}
-    documents = run(curiosity, configure("curio", checks=3), 40, until={"error": 0.9}, window=5, seed=4, **options)
+    options = {"build": build, "until": {"error": 0.9}, "window": 5, "learn_from": [uid], "stored": known.__getitem__}
+    documents = measure(curiosity, configure("curio", checks=3), 40, world={"seed": 4}, **options)
     history = History(documents)
     assert history.decisions[0].phase == "curious"
     assert history.decisions[0].estimate.checks == 0

@@ -4,17 +4,16 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pexpect
 import pytest
+from support import command, free_port, until
 from tiled.queries import Key
 
 from curio_plans.plans import spectra_at
@@ -32,11 +31,6 @@ def blocks():
     found = re.findall(r"^```text\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
     assert len(found) == 6
     return dict(zip(("databases", "settings", "start", "login", "keys", "use"), found, strict=True))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def binaries():
@@ -69,7 +63,7 @@ def postgres(tmp_path_factory):
     pgpass.write_text(f"*:{port}:*:curio:{PASSWORD}\n")
     pgpass.chmod(0o600)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("CURIO_", "TILED_", "PG"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(programs), os.environ["PATH"]]),
         "PGPASSFILE": str(pgpass),
         "PGHOST": "127.0.0.1",
@@ -80,12 +74,12 @@ def postgres(tmp_path_factory):
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     try:
-        run([programs / "initdb", "-D", place / "data", *form], **account)
+        command(programs / "initdb", "-D", place / "data", *form, **account)
         with (place / "log").open("w") as log:
             process = subprocess.Popen([programs / "postgres", "-D", place / "data", *options], stderr=log, **account)
         try:
             ready = [programs / "pg_isready", "-q"]
-            until(lambda: subprocess.run(ready, env=environment, check=False).returncode == 0, process)
+            until(lambda: ended(process) or subprocess.run(ready, env=environment, check=False).returncode == 0, 120)
             yield environment
         finally:
             process.send_signal(signal.SIGINT)
@@ -94,20 +88,8 @@ def postgres(tmp_path_factory):
         shutil.rmtree(place)
 
 
-def run(command, **options):
-    """Return what a command says; fail if it does."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def until(condition, process=None, seconds=120):
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process is None or process.poll() is None, "it has ended"
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
+def ended(process):
+    assert process.poll() is None, "it has ended"
 
 
 def answers(uri):
@@ -149,7 +131,7 @@ def served(postgres, tmp_path_factory):
 
     def bash(commands):
         commands = commands.replace("sudo -u postgres ", "").replace("localhost:8000", f"127.0.0.1:{port}")
-        return run(["bash", "-euo", "pipefail", "-c", commands], cwd=place, env=environment)
+        return command("bash", "-euo", "pipefail", "-c", commands, cwd=place, env=environment)
 
     bash(
         "\n".join(line for line in said["databases"].splitlines() if "apt-get" not in line and "createuser" not in line)
@@ -161,7 +143,7 @@ def served(postgres, tmp_path_factory):
         process = subprocess.Popen(serve.split(), cwd=place, env=environment, stdout=log, stderr=log)
     uri = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: answers(uri), process)
+        until(lambda: ended(process) or answers(uri), 120)
         create, login = said["login"].splitlines()
         bash(create)
         terminal = pexpect.spawn(login, env=environment, encoding="utf-8", timeout=120)
@@ -228,7 +210,7 @@ def test_two_experiments_write_while_a_third_process_reads(experiments, served, 
         # Both are in the middle of their runs, and wait.
         runs = {uid: storage.catalog[uid] for uid in uids}
         for run in runs.values():
-            until(lambda run=run: count_points(run) == 61)
+            until(lambda run=run: count_points(run) == 61, 120)
             assert read_stream(run)["afm_scanner_x_setpoint"].values.tolist() == list(range(61))
             assert not run.metadata.get("stop")
         for experiment in experiments:
@@ -288,6 +270,6 @@ def test_the_commands_use_the_server(served, tmp_path):
     commands = "\n".join(line for line in lines if not line.startswith("export"))
     environment = {**served.environment, "CURIO_TILED_URI": served.uri, "CURIO_TILED_API_KEY": served.key}
     assert all(name in environment for name in re.findall(r"^export (\w+)=", "\n".join(lines), flags=re.MULTILINE))
-    said = run(["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=environment)
+    said = command("bash", "-euo", "pipefail", "-c", commands, cwd=tmp_path, env=environment)
     (row,) = [line for line in said.splitlines() if " random " in line and "success" in line]
     assert row.split()[-2:] == ["5", "success"]

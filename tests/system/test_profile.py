@@ -3,14 +3,15 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pexpect
 import pytest
 import yaml
+from support import events, python, write_sample
 
 from curio_plans.session.persistent import PersistentMetadata
 from curio_plans.store.storage import Storage
@@ -36,6 +37,7 @@ class Session:
             dimensions=(50, 200),
             echo=False,
         )
+        self._shell.delayafterterminate = 5  # a session that is told to end takes a while
         self._welcome = None
 
     @property
@@ -53,12 +55,26 @@ class Session:
         assert "Traceback" not in answer, answer
         return answer
 
-    def end(self):
-        """Leave as a user does; return the exit status."""
-        self._shell.sendline("exit")
+    def send(self, line, until):
+        """Type a line and wait until it has printed what matches a pattern."""
+        _ = self.welcome
+        self._shell.sendline(line)
+        self._shell.expect(until)
+
+    @property
+    def pid(self):
+        return self._shell.pid
+
+    def wait(self):
+        """Wait for the end of the session; return its exit status."""
         self._shell.expect(pexpect.EOF)
         self._shell.close()
         return self._shell.exitstatus
+
+    def end(self):
+        """Leave as a user does; return the exit status."""
+        self._shell.sendline("exit")
+        return self.wait()
 
     def kill(self):
         self._shell.close(force=True)
@@ -70,13 +86,8 @@ class Session:
 
 @pytest.fixture
 def environment(tmp_path):
-    ours = {
-        "CURIO_DATA": str(tmp_path / "data"),
-        "MPLBACKEND": "Agg",
-        "PAGER": "cat",
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-    }
-    return {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")} | ours
+    ours = {"CURIO_DATA": str(tmp_path / "data"), "PAGER": "cat", "IPYTHONDIR": str(tmp_path / "ipython")}
+    return os.environ | ours
 
 
 @pytest.fixture
@@ -92,7 +103,7 @@ def start(tmp_path, environment):
         session.kill()
 
 
-def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
+def test_a_session_from_the_welcome_to_the_catalog(start, data):
     session = start()
     assert "paper-latent" in session.welcome
     assert "RunEngine" in session.type("RE")
@@ -119,6 +130,21 @@ def test_a_session_from_the_welcome_to_the_catalog(start, tmp_path):
     assert "2/2 decisions identical" in session.type("print(runs.verify())")
     assert "candidate" in session.type("print(runs.explain(5))")
     assert session.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
+def test_a_signal_ends_the_run_and_then_the_session(start, data, number):
+    session = start(CURIO_BACKEND="twin", CURIO_BACKEND_OPTIONS='{"seed": 1, "real_time": true}')
+    session.type("afm.imager.pixels.put((16, 16)); afm.imager.line_rate.put(8.0)")
+    session.send("RE(curiosity(afm, 'random', points=50, window=5))", until=r"\| +2 \|")
+    os.kill(session.pid, number)
+    assert session.wait() == 128 + number
+    with Storage.local(data) as storage:
+        (run,) = storage.runs()
+        contact = [event["data"]["afm_tip_contact"] for event in events(storage.documents(run.uid), "baseline")]
+    assert (run.exit_status, run.reason) == ("abort", f"the process received {number.name}")
+    assert run.points >= 2
+    assert contact == [False, False]
 
 
 def test_metadata_outlive_a_session_and_two_open_ones_share_them_but_no_number(start, tmp_path):
@@ -170,55 +196,40 @@ sys.exit(process.exitcode)
 )
 def test_a_wrong_setting_is_told_before_anything_is_made(tmp_path, environment, variables, words):
     (tmp_path / "lab.toml").write_text('colour = "red"')
-    done = subprocess.run(
-        [sys.executable, str(STARTUP / "00-engine.py")], env=environment | variables, cwd=tmp_path,
-        capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert words in done.stderr
+    engine = STARTUP / "00-engine.py"
+    assert words in python(engine, code=1, env=environment | variables, cwd=tmp_path, stderr=subprocess.STDOUT)
     assert [path.name for path in tmp_path.iterdir()] == ["lab.toml"]
 
 
-def test_a_settings_file_may_name_a_backend_of_ones_own(tmp_path, environment):
+def test_a_settings_file_may_name_a_backend_of_ones_own(empty, tmp_path, environment):
+    shutil.copytree(empty, tmp_path / "kept")
     (tmp_path / "curio.toml").write_text('data = "kept"\n[backend]\nname = "lab_scope:make"\noptions = { number = 7 }')
     (tmp_path / "lab_scope.py").write_text(
         "from ophyd_devices.twin import twin\ndef make(number: int):\n    return twin(seed=number, pixels=(16, 16))\n"
     )
     del environment["CURIO_DATA"]
-    done = subprocess.run(
-        [sys.executable, "-c", QUEUESERVER, str(STARTUP), "RE(image(afm)); print(afm.describe_sample()['seed'])"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "7", done.stderr
-    assert "afm (lab_scope:make)" in done.stdout
+    check = "RE(image(afm)); print(afm.describe_sample()['seed'])"
+    told = python("-c", QUEUESERVER, STARTUP, check, env=environment, cwd=tmp_path)
+    assert told.splitlines()[-1] == "7"
+    assert "afm (lab_scope:make)" in told
     with Storage.local(tmp_path / "kept") as storage:
         assert storage.runs()[0].plan_name == "image"
 
 
-def test_without_ipython_as_in_the_queueserver(tmp_path, environment):
-    y, x = np.mgrid[0:20, 0:24] / 6
-    image = np.sin(x) * np.cos(y)
-    np.savez(tmp_path / "sample.npz", image=image, spectra=image[..., None] * np.hanning(16), extent_nm=[240.0, 200.0])
+def test_without_ipython_as_in_the_queueserver(data, tmp_path, environment):
+    sample = write_sample(tmp_path / "sample.npz", extent_nm=[240.0, 200.0])
     check = (
         "RE.md['people'] = ['Ada']; RE(grid_spectroscopy(afm, 3, 1)); "
         "RE.md['people'].append('Grace'); print(afm.describe_sample()['sample']['kind'], *globals())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", QUEUESERVER, str(STARTUP), check],
-        env=environment | {"CURIO_SAMPLE": str(tmp_path / "sample.npz")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    kind, *names = done.stdout.splitlines()[-1].split()
+    environment |= {"CURIO_SAMPLE": str(sample)}
+    told = python("-c", QUEUESERVER, STARTUP, check, env=environment, cwd=tmp_path, stderr=subprocess.STDOUT)
+    assert "Traceback" not in told
+    kind, *names = told.splitlines()[-1].split()
     assert kind == "recorded"
     user = yaml.safe_load((STARTUP / "user_group_permissions.yaml").read_text())["user_groups"]["primary"]
     assert {*user["allowed_plans"], *user["allowed_devices"], *user["allowed_functions"]} <= set(names)
-    assert "Traceback" not in done.stderr
     # Everything is closed when the process ends, although it does not end like a session.
-    assert PersistentMetadata(tmp_path / "data" / "metadata.db")["people"] == ["Ada", "Grace"]
-    with Storage.local(tmp_path / "data") as storage:
+    assert PersistentMetadata(data / "metadata.db")["people"] == ["Ada", "Grace"]
+    with Storage.local(data) as storage:
         assert len(storage.catalog[storage.resolve("latest")]["primary/afm_spectrometer_spectrum"].read()) == 3

@@ -2,11 +2,10 @@
 
 import gc
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import zmq
 from bluesky_queueserver_api import BFunc, BPlan
 from bluesky_queueserver_api.zmq import REManagerAPI
+from support import free_port, until
 
 from curio_plans.store.storage import Storage
 
@@ -26,25 +26,15 @@ server.serve_forever()
 """
 
 
-def free_ports(number):
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return ports
-
-
 class Queue:
     """A queueserver with the profile, and a client."""
 
     def __init__(self, directory):
-        control, info = free_ports(2)
+        control, info = free_port(), free_port()
         self.data = directory / "data"
         (directory / "curio.toml").write_text(
             'data = "data"\n[backend]\nname = "twin"\noptions = { pixels = [32, 32] }\n'
         )
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")}
-        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
         self._redis = subprocess.Popen([sys.executable, "-c", REDIS], stdout=subprocess.PIPE, text=True)
         redis = int(self._redis.stdout.readline())
         manager = [
@@ -54,7 +44,7 @@ class Queue:
         ]  # fmt: skip
         self.log = (directory / "manager.log").open("w+")
         self._manager = subprocess.Popen(
-            manager, env=environment, cwd=directory, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True
+            manager, cwd=directory, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True
         )
         self.client = REManagerAPI(
             zmq_control_addr=f"tcp://127.0.0.1:{control}", zmq_info_addr=f"tcp://127.0.0.1:{info}"
@@ -70,15 +60,14 @@ class Queue:
         return self.client.item_add(BPlan(*args, **kwargs))
 
     def until(self, condition):
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if condition():
-                    return
-            except self.client.RequestTimeoutError:
-                pass
-            assert time.monotonic() < deadline, Path(self.log.name).read_text()[-3000:]
-            time.sleep(0.05)
+        def answered():
+            with suppress(self.client.RequestTimeoutError):
+                return condition()
+
+        try:
+            until(answered, 120)
+        except AssertionError as error:
+            raise AssertionError(Path(self.log.name).read_text()[-3000:]) from error
 
     def run(self):
         """Run what is in the queue; return what became of each plan."""
@@ -112,8 +101,10 @@ class Queue:
 
 
 @pytest.fixture(scope="module")
-def queue(tmp_path_factory):
-    queue = Queue(tmp_path_factory.mktemp("queue"))
+def queue(empty, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("queue")
+    shutil.copytree(empty, directory / "data")
+    queue = Queue(directory)
     try:
         queue.open()
         yield queue

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from support import write_sample
 from terminal import curio
 
 from curio_plans.documents.history import History
@@ -17,9 +18,9 @@ from curio_plans.store.storage import Storage
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed(empty, tmp_path_factory):
     """A data directory with a run whose process was killed after some points."""
-    directory = tmp_path_factory.mktemp("killed") / "data"
+    directory = shutil.copytree(empty, tmp_path_factory.mktemp("killed") / "data")
     command = [sys.executable, "-m", "curio_plans.cli", "run", "--agent", "random", "--points", "60", "--pixels", "32"]
     with subprocess.Popen(
         [*command, "--no-figure", "--data", str(directory)], stdout=subprocess.PIPE, text=True
@@ -32,10 +33,10 @@ def killed(tmp_path_factory):
 
 
 @pytest.fixture
-def data(killed, tmp_path):
-    """A journal of that run, in a directory of its own."""
-    shutil.copytree(killed / "journal", tmp_path / "data" / "journal")
-    return tmp_path / "data"
+def data(data, killed):
+    """A journal of that run, in a directory of its own, whose catalog does not have it."""
+    shutil.copytree(killed / "journal", data / "journal")
+    return data
 
 
 def test_a_killed_run_is_resumed_shown_and_challenged(data):
@@ -100,7 +101,7 @@ def test_help_teaches(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["explain", "latest", "0"], "expected a point 1 … "),
+        (["explain", "latest", "0"], "expected a point from 1 to "),
         (["explain", "nothing", "1"], "there is no run 'nothing'"),
         (["replay", "--agent", "bold"], "there is no agent 'bold'"),
         (["replay", "-o", "seed"], "expected --option name=value, got 'seed'"),
@@ -141,20 +142,16 @@ def test_a_lost_image_is_told_with_its_remedy(data):
         assert "from a backup of the data" in output
 
 
-def test_a_recorded_sample_is_needed_again(tmp_path):
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    image = rng.normal(size=(20, 24)).cumsum(axis=1)
-    np.savez(tmp_path / "sample.npz", image=image, spectra=image[..., None] * np.linspace(-1, 1, 12))
-    data = tmp_path / "data"
-    arguments = ["--sample", tmp_path / "sample.npz", "--agent", "random", "--points", "9", "--extent", "480"]
+def test_a_recorded_sample_is_needed_again(empty, tmp_path):
+    sample = write_sample(tmp_path / "sample.npz")
+    data = shutil.copytree(empty, tmp_path / "data")
+    arguments = ["--sample", sample, "--agent", "random", "--points", "9", "--extent", "480"]
     curio("run", *arguments, "--no-figure", directory=data)
     (lines,) = data.glob("journal/*/documents.jsonl")
     kept = lines.read_text().splitlines(keepends=True)
     lines.write_text("".join(kept[: len(kept) // 2]))
     assert "give its file, --sample …/sample.npz" in curio("resume", directory=data, code=2)
-    output = curio("resume", "--sample", tmp_path / "sample.npz", "--no-figure", directory=data)
+    output = curio("resume", "--sample", sample, "--no-figure", directory=data)
     assert "9 measured of 9 planned" in output
     with Storage.local(data) as storage:
         starts = [doc for name, doc in storage.lineage("latest") if name == "start"]

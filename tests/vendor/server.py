@@ -1,9 +1,9 @@
-"""An instrument that speaks a vendor's line protocol over TCP: made up, but as such protocols are.
+"""An invented instrument with a line protocol over TCP, as vendors use them.
 
-One command a line, ASCII, fields separated by spaces; one reply a line: ``OK field …`` or ``ERR number text``. Its
-units are its own: micrometres and volts, millivolts of deflection for the setpoint, percent for the velocity. Long
-actions are started, then asked for with ``STAT`` until they are done; numbers come as base64 of little-endian floats.
-Each reply takes a moment. What happens under its tip is the twin's business.
+One command per line, ASCII, fields separated by spaces; one reply per line: ``OK field …`` or ``ERR number text``. It
+has its own units: micrometres, volts, millivolts of deflection for the setpoint, percent for the velocity. Long actions
+are started, then polled with ``STAT`` until they are done; numbers come as base64 of little-endian floats. Each reply
+takes a moment. The twin simulates what happens under the tip.
 
     HELLO                         OK vendorscope 2.1 x_um y_um
     POS                           OK x_um y_um

@@ -1,4 +1,4 @@
-"""The vendorscope: what its TCP protocol says, as an AfmBackend."""
+"""The vendorscope as an AfmBackend: a client of its TCP protocol."""
 
 import base64
 import math
@@ -23,7 +23,7 @@ def connect(host="127.0.0.1", port=5100, timeout=5.0):
 
 
 class VendorBackend:
-    """One method for each thing that the devices may want; each returns when it is done."""
+    """One method for each member of AfmBackend; each returns when it is done."""
 
     def __init__(self, host, port, timeout):
         self._address = host, port

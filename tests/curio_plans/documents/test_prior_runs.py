@@ -1,4 +1,4 @@
-"""A run starts from what earlier runs measured, and whatever rebuilds its agent starts there, too."""
+"""A run starts from what prior runs measured, and whatever rebuilds its agent starts there, too."""
 
 import copy
 import shutil
@@ -13,7 +13,7 @@ from agents.protocols import Exclusion, Past, Pool, Suggestion
 from curio_plans import report
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.history import History
-from curio_plans.documents.prior_runs import PastError, digest, read_past
+from curio_plans.documents.prior_runs import PriorRunError, digest, read_prior_run
 from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.rehearsal import rehearse
@@ -28,13 +28,13 @@ POINTS = 6
 
 
 class Heir(BaseAgent):
-    """Goes where the image is like the place of the largest spectrum that it knows, of earlier runs, too."""
+    """Goes where the image is like the place of the largest spectrum that it knows, of prior runs, too."""
 
     learns_from_past = True
 
     def choose(self, n, context):
-        here = [(self.pool, observation) for observation in self._observations]
-        known = [(past.pool, observation) for past in self._past for observation in past.observations] + here
+        here = [(self.pool, observation) for observation in self.observations]
+        known = [(past.pool, observation) for past in self.past for observation in past.observations] + here
         free = self.available(context)
         if not known:
             return [Suggestion(int(index), "alone") for index in free[:n]]
@@ -112,7 +112,7 @@ def test_a_run_decides_otherwise_for_what_an_earlier_one_measured(storage, run, 
 
 
 def test_the_digest_is_that_of_the_journal_in_tiled_too(storage, run, earlier, learned):
-    past = read_past(History(read_documents(storage.catalog[earlier])))
+    past = read_prior_run(History(read_documents(storage.catalog[earlier])))
     assert digest(past) == storage.documents(learned)[0][1]["learned_from"][0]["digest"]
 
 
@@ -128,17 +128,17 @@ def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, l
     runs = StoredRuns(storage, build)
     assert str(runs.verify(learned)) == "6/6 decisions identical"
     explanation = runs.explain(3, learned)
-    assert "2 of 6 spectra, and 6 in 1 earlier run(s)" in str(explanation)
+    assert "2 of 6 spectra, and 6 in 1 prior run(s)" in str(explanation)
     assert explanation.available.sum() == len(explanation.history.pool) - 2
     assert chosen(storage.documents(learned)) == runs.what_if({"agent": "heir"}, learned).other.candidates.tolist()
     documents = storage.documents(learned)
     agent = rebuild_agent(AgentRun.read(documents, storage.lineage), build)
-    assert len(agent.state()["_past"][0].observations) == 6
+    assert len(agent.past[0].observations) == 6
 
 
-def test_an_agent_that_takes_no_earlier_runs_is_asked_without_them(storage, build, learned):
+def test_an_agent_that_takes_no_prior_runs_is_asked_without_them(storage, build, learned):
     result = StoredRuns(storage, build).what_if({"agent": "wanderer"}, learned)
-    assert result.other.label.endswith("without the earlier runs")
+    assert result.other.label.endswith("without the prior runs")
 
 
 def test_a_run_that_learned_from_others_goes_on_as_if_it_never_ended(storage, build, facts, earlier, learned):
@@ -193,19 +193,19 @@ def test_a_rehearsal_of_it_goes_through_all_steps(afm, storage, build, earlier):
 def test_an_earlier_run_that_is_gone_is_named(copied, build, earlier, learned):
     shutil.rmtree(copied.directory / "journal" / earlier)
     runs = StoredRuns(copied, build)
-    words = f"run {learned} learned from run {earlier}, and the documents of that are not here: bring it back"
+    words = f"run {learned} learned from run {earlier}, whose documents are missing here: bring them back"
     for ask in (runs.verify, lambda uid: runs.explain(1, uid), lambda uid: runs.what_if({"agent": "heir"}, uid)):
-        with pytest.raises(PastError, match=words):
+        with pytest.raises(PriorRunError, match=words):
             ask(learned)
     history = AgentRun(copied.documents(learned))
-    with pytest.raises(PastError, match=words):
+    with pytest.raises(PriorRunError, match=words):
         rebuild_agent(history, build)
     assert report.summary(history)["learned from"] == f"{earlier[:8]} (6 spectra)", "what needs no agent can be read"
 
 
 def test_nothing_moves_where_a_run_to_resume_lacks_what_it_learned_from(afm, storage, build, earlier, learned):
     stopped = {"the run": storage.documents(learned)[:-8]}
-    with pytest.raises(PastError, match=rf"run {earlier} cannot be learned from: .*bring that one back"):
+    with pytest.raises(PriorRunError, match=rf"run {earlier} cannot be learned from: .*bring that one back"):
         RunEngine({})(resume_plan(afm, "the run", build=build, stored=stopped.__getitem__))
     assert afm.backend.time() == 0
 
@@ -215,8 +215,8 @@ def test_an_earlier_run_that_is_not_what_it_was_is_noticed(afm, storage, build, 
     data = events(changed, "primary")[0]["data"]
     data["afm_spectrometer_spectrum"] = data["afm_spectrometer_spectrum"] + 1e-12
     known = {"the run": storage.documents(learned)[:-8], earlier: changed}
-    words = f"learned from run {earlier}, and that is not what it was: then 6 spectra .*bring back its documents"
-    with pytest.raises(PastError, match=words):
+    words = f"learned from run {earlier}, which has changed since: it had 6 spectra .*bring back its documents"
+    with pytest.raises(PriorRunError, match=words):
         verify(storage.documents(learned), build, stored=known.__getitem__)
     with pytest.raises(ResumeError, match=words):
         RunEngine({})(resume_plan(afm, "the run", build=build, stored=known.__getitem__))
@@ -225,7 +225,7 @@ def test_an_earlier_run_that_is_not_what_it_was_is_noticed(afm, storage, build, 
 @pytest.mark.parametrize(
     ("prepare", "options", "words"),
     [
-        (None, {"window": 7}, "expected a window in px of 7, got 9; set the new run like that one"),
+        (None, {"window": 7}, "expected a window in px of 7, got 9; use the settings of that run"),
         (None, {"channels": ["phase"]}, r"expected channels \['phase'\], got \['topography', "),
         (lambda afm: afm.spectrometer.cycles.put(3), {}, "expected spectral steps 48, got 32"),
         (lambda afm: afm.spectrometer.amplitude.put(6.0), {}, "expected at spectral step 1 1.5, got 2.0"),
@@ -236,27 +236,32 @@ def test_an_earlier_run_that_is_not_what_it_was_is_noticed(afm, storage, build, 
 def test_a_run_that_is_not_like_the_new_one_is_refused_first(afm, run, earlier, prepare, options, words):
     if prepare is not None:
         prepare(afm)
-    with pytest.raises(PastError, match=f"run {earlier} is not like the new one.*{words}"):
+    with pytest.raises(PriorRunError, match=f"run {earlier} does not match the new run.*{words}"):
         run("heir", afm=afm, learn_from=[earlier], **options)
     assert afm.backend.time() == 0
 
 
 def test_what_cannot_be_learned_from(storage, run, build, earlier, learned):
-    with pytest.raises(PastError, match="the agent 'wanderer' does not learn from earlier runs; choose one that does"):
+    with pytest.raises(
+        PriorRunError, match="the agent 'wanderer' does not learn from prior runs; choose one that does"
+    ):
         run("wanderer", learn_from=[earlier])
     with pytest.raises(
-        PastError, match=f"cannot be learned from: there is no run 'nowhere' in {storage.directory}; the newest"
+        PriorRunError, match=f"cannot be learned from: there is no run 'nowhere' in {storage.directory}; the newest"
     ):
         run("heir", learn_from=["nowhere"])
-    with pytest.raises(PastError, match=f"run {earlier} would be learned from twice"):
+    with pytest.raises(PriorRunError, match=f"run {earlier} would be learned from twice"):
         run("heir", learn_from=[earlier, earlier[:8]])
     with pytest.raises(ValueError, match=r"expected a list of runs to learn from; give \['latest'\]"):
         run("heir", learn_from="latest")
-    with pytest.raises(PastError, match=r"pass stored=storage\.resumable"):
+    with pytest.raises(PriorRunError, match=r"pass stored=storage\.resumable"):
         measure(curiosity, {"agent": "heir"}, POINTS, build=build, learn_from=[earlier])
     known = {"pictures": measure(image), "going on": storage.documents(earlier)[:-1]}
-    for uid, words in (("pictures", "got .* one of the plan 'image'"), ("going on", f"run {earlier} has not ended")):
-        with pytest.raises(PastError, match=words):
+    for uid, words in (
+        ("pictures", "of the plan 'image' cannot be learned from: expected a run of the plan 'curiosity'"),
+        ("going on", f"run {earlier} has not ended"),
+    ):
+        with pytest.raises(PriorRunError, match=words):
             measure(curiosity, {"agent": "heir"}, POINTS, build=build, stored=known.__getitem__, learn_from=[uid])
 
 
@@ -269,5 +274,5 @@ def test_the_parts_of_a_resumed_run_are_learned_from_once(storage, build, earlie
     assert [one["observations"] for one in start["learned_from"]] == [POINTS]
     assert start["learned_from"][0]["uid"] != earlier
     known["first"] = [*whole[:-8], whole[-1]]
-    with pytest.raises(PastError, match=f"run {earlier} would be learned from twice"):
+    with pytest.raises(PriorRunError, match=f"run {earlier} would be learned from twice"):
         measure(curiosity, {"agent": "heir"}, 2, learn_from=["first", "both"], **options)

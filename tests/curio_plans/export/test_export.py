@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from contextlib import closing
 
 import event_model
 import h5py
@@ -13,15 +14,14 @@ from bluesky import plan_stubs as bps
 from bluesky.plans import count
 from bluesky.preprocessors import SupplementalData
 from ophyd import Signal
-from typer.testing import CliRunner
+from support import emitted, events, measure, microscope
+from terminal import curio
 
-from curio_plans.cli import app
 from curio_plans.documents.start import FORMAT, FormatError
 from curio_plans.export import SUFFIXES, ExportError, export
 from curio_plans.plans import curiosity, grid_spectroscopy, image, spectra_at
 from curio_plans.store.journal import Journal
-from ophyd_devices import AFM
-from ophyd_devices.twin import recorded, twin
+from ophyd_devices.twin import recorded
 from ophyd_devices.twin.recorded import load_recorded
 
 EXPERIMENT = {
@@ -34,45 +34,26 @@ EXPERIMENT = {
 }
 
 
-def measure(afm, plan, **options):
-    """Return the documents of a run."""
-    engine, documents = RunEngine({}), []
-    engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
-    engine.subscribe(lambda name, doc: documents.append((name, copy.deepcopy(doc))))
-    engine(plan(afm, **options))
-    return documents
-
-
-def small(backend):
-    microscope = AFM(backend, name="afm")
-    if not backend.info.fixed_frame:
-        microscope.imager.pixels.put((20, 24))
-        microscope.spectrometer.steps_per_cycle.put(16)
-        microscope.spectrometer.cycles.put(2)
-    return microscope
-
-
 @pytest.fixture(scope="module")
 def curious(wanderer):
-    """A run of 12 of 20 candidates; the agent is a stand-in."""
-    afm = small(twin(seed=3))
-    options = {"agent": {"seed": 1}, "points": 12, "build": wanderer, "window": 5, "stride": 4, "map_every": 6}
-    documents = measure(afm, curiosity, **options, md={"experiment": EXPERIMENT})
-    afm.close()
-    return documents
+    """A run of 12 of 20 candidates, with a baseline; the agent is a stand-in."""
+    options = {"build": wanderer, "window": 5, "stride": 4, "map_every": 6, "md": {"experiment": EXPERIMENT}}
+    with closing(microscope()) as afm:
+        afm.imager.pixels.put((20, 24))
+        engine = RunEngine({})
+        engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
+        return emitted(curiosity(afm, {"seed": 1}, 12, **options), engine)
 
 
 @pytest.fixture(scope="module")
 def grid():
-    afm = small(twin(seed=3))
-    documents = measure(afm, grid_spectroscopy, columns=4, rows=3, area=(100.0, 500.0, 200.0, 800.0))
-    afm.close()
-    return documents
+    return measure(grid_spectroscopy, 4, 3, area=(100.0, 500.0, 200.0, 800.0))
 
 
-def events(documents, stream):
-    names = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
-    return [doc for name, doc in documents if name == "event" and names[doc["descriptor"]] == stream]
+def measured_again(sample, plan, *arguments, **options):
+    """The documents of a run on a recorded sample."""
+    with closing(microscope(recorded(sample))) as afm:
+        return measure(plan, *arguments, afm=afm, **options)
 
 
 def plain(doc):
@@ -175,8 +156,7 @@ def test_an_event_that_was_repeated_after_a_pause_counts_once(curious, tmp_path)
 
 
 def test_any_run_can_be_exported(tmp_path):
-    documents = []
-    RunEngine({})(count([Signal(name="a", value=1.5)], 3), lambda name, doc: documents.append((name, doc)))
+    documents = emitted(count([Signal(name="a", value=1.5)], 3))
     with h5py.File(export(documents, tmp_path / "count.h5")) as file:
         assert file["entry/streams/primary/a"][()].tolist() == [1.5] * 3
         assert plots(file) == {}
@@ -189,9 +169,7 @@ def test_any_run_can_be_exported(tmp_path):
 def test_awkward_channel_names_are_told_apart(names, tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "s.npz", image=rng.normal(size=(3, 8, 9)), spectra=rng.normal(size=(8, 9, 4)), channels=names)
-    afm = small(recorded(tmp_path / "s.npz"))
-    documents = measure(afm, image)
-    afm.close()
+    documents = measured_again(tmp_path / "s.npz", image)
     with h5py.File(export(documents, tmp_path / "run.nxs")) as file:
         group = file["entry/image"]
         fields = [group.attrs["signal"], *group.attrs["auxiliary_signals"]]
@@ -205,9 +183,7 @@ def test_a_grid_is_a_sample_with_the_same_spectra(grid, tmp_path):
     assert sample.area == (100.0, 500.0, 200.0, 800.0)
     assert sample.spectroscopy.axis_unit == "V"
     places = [(event["data"]["afm_scanner_x"], event["data"]["afm_scanner_y"]) for event in events(grid, "primary")]
-    afm = small(recorded(tmp_path / "grid.npz"))
-    again = measure(afm, spectra_at, points=places)
-    afm.close()
+    again = measured_again(tmp_path / "grid.npz", spectra_at, places)
     for one, other in zip(events(again, "primary"), events(grid, "primary"), strict=True):
         for part in ("spectrum", "height"):
             np.testing.assert_array_equal(
@@ -235,11 +211,11 @@ def test_the_chosen_places_and_the_truth_are_a_sample(curious, tmp_path):
 
 
 def test_nothing_is_invented(curious, grid, tmp_path):
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* none is invented; .*--truth"):
+    with pytest.raises(ExportError, match=r"only 12 of 20 places .* no spectrum is invented; .*--truth"):
         export(curious, tmp_path / "run.npz")
     dropped = next(doc["uid"] for name, doc in curious if name == "descriptor" and doc["name"] == "reference")
     instrument = [(name, doc) for name, doc in curious if dropped not in (doc.get("uid"), doc.get("descriptor"))]
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* the truth is not known here"):
+    with pytest.raises(ExportError, match=r"only 12 of 20 places .* the truth is not known"):
         export(instrument, tmp_path / "run.npz", truth=True)
     last = max(i for i, (_, doc) in enumerate(grid) if "afm_spectrometer_height" in doc.get("data", {}))
     with pytest.raises(ExportError, match=r"only 11 of 12 places"):
@@ -249,26 +225,24 @@ def test_nothing_is_invented(curious, grid, tmp_path):
 
 def test_a_pool_that_was_measured_completely_needs_no_truth(tmp_path, afm, wanderer):
     afm.imager.pixels.put((9, 9))
-    documents = measure(afm, curiosity, agent={}, points=9, build=wanderer, window=5, stride=2)
+    documents = measure(curiosity, {}, 9, afm=afm, build=wanderer, window=5, stride=2)
     data = np.load(export(documents, tmp_path / "run.npz"))
     assert data["measured"].all()
     assert data["spectra"].shape == (3, 3, 32)
 
 
-def test_places_without_a_grid_are_no_sample(tmp_path, afm):
-    documents = measure(afm, spectra_at, points=[(1.0, 2.0), (3.0, 4.0)])
+def test_places_without_a_grid_are_no_sample(tmp_path):
+    documents = measure(spectra_at, [(1.0, 2.0), (3.0, 4.0)])
     with pytest.raises(ExportError, match=r"'spectra_at' with 2 spectra; export it to \.nxs instead"):
         export(documents, tmp_path / "run.npz")
-    one = measure(afm, grid_spectroscopy, columns=1, rows=2)
+    one = measure(grid_spectroscopy, 1, 2)
     with pytest.raises(ExportError, match="at least 2×2 px and 2 steps, got 2×1"):
         export(one, tmp_path / "run.npz")
 
 
 def test_a_measured_sample_survives_being_measured_and_exported(samples, tmp_path, wanderer):
-    backend = recorded(samples / "pfm_pto_paper.npz", extent_nm=1000.0)
-    afm = AFM(backend, name="afm")
-    documents = measure(afm, curiosity, agent={}, points=30, build=wanderer, window=9, stride=1)
-    afm.close()
+    with closing(microscope(recorded(samples / "pfm_pto_paper.npz", extent_nm=1000.0))) as afm:
+        documents = measure(curiosity, {}, 30, afm=afm, build=wanderer, window=9, stride=1)
     original = load_recorded(samples / "pfm_pto_paper.npz", extent_nm=1000.0)
     again = load_recorded(export(documents, tmp_path / "again.npz", truth=True))
     np.testing.assert_array_equal(again.image, original.image[:, 4:-4, 4:-4])
@@ -311,7 +285,7 @@ def test_a_wrong_name_is_told(curious, tmp_path):
     with pytest.raises(ExportError, match=r"ends in one of \.nxs, \.h5, \.npz, \.hf5, \.usid, got .*run\.txt"):
         export(curious, tmp_path / "run.txt")
     (tmp_path / "run.nxs").write_text("mine")
-    with pytest.raises(ExportError, match=r"run\.nxs is there already"):
+    with pytest.raises(ExportError, match=r"run\.nxs exists already"):
         export(curious, tmp_path / "run.nxs")
     assert (tmp_path / "run.nxs").read_text() == "mine"
     assert h5py.is_hdf5(export(curious, tmp_path / "run.nxs", force=True))
@@ -349,28 +323,22 @@ def test_an_array_that_changes_its_shape_is_told(tmp_path):
         yield from bps.trigger_and_read([signal])
         yield from bps.close_run()
 
-    documents = []
-    RunEngine({})(plan(), lambda name, doc: documents.append((name, copy.deepcopy(doc))))
+    documents = emitted(plan())
     with pytest.raises(ExportError, match="a changes its shape during the stream primary"):
         export(documents, tmp_path / "run.nxs")
-
-
-def curio(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 def test_the_command_exports_a_stored_run(grid, tmp_path, monkeypatch):
     journal = Journal(tmp_path / "data")
     for name, doc in grid:
         journal(name, doc)
+    journal.close()
     monkeypatch.chdir(tmp_path)
     assert "MB)" in curio("export", "--data", "data")
     (default,) = tmp_path.glob("*.nxs")
     assert default.stem == grid[0][1]["uid"]
     curio("export", default.stem[:8], "--to", "sample.npz", "--data", "data")
     assert load_recorded("sample.npz").cube.shape == (3, 4, 32)
-    assert "is there already" in curio("export", "--to", "sample.npz", "--data", "data", code=2)
+    assert "exists already" in curio("export", "--to", "sample.npz", "--data", "data", code=2)
     assert "recorded sample" in curio("export", "--help")
     assert set(SUFFIXES) >= {".nxs", ".npz", ".hf5"}

@@ -1,11 +1,13 @@
 import copy
+import dataclasses
 
+import numpy as np
 import pytest
 from support import measure
 
 from curio_plans import report
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import Reference
+from curio_plans.documents.streams import Reference, Rejected
 from curio_plans.plans import curiosity, image
 from curio_plans.study import evaluation
 
@@ -51,3 +53,19 @@ def test_the_summary_says_what_was_run(history):
     assert facts["points"] == "20 measured of 20 planned"
     assert facts["status"] == "success"
     assert "wanderer" in facts["agent"]
+
+
+def test_the_summary_says_why_nothing_was_measured(wanderer):
+    facts = report.summary(History(measure(curiosity, {}, 4, build=wanderer, quality={"min_snr": 1e6, "retries": 1})))
+    assert facts["points"] == "0 measured of 4 planned"
+    assert facts["rejected"].startswith("8 spectra: signal to noise ")
+
+
+def test_the_commonest_reason_is_told(stored, history):
+    rejected = Rejected("uid", (0.0, 0.0), np.zeros(3), None, 1, 0.0, 1, (0.0, 0.0), "signal to noise 0.5, less than 2")
+    history.of(Rejected).extend([
+        rejected,
+        dataclasses.replace(rejected, reason="saturated at 7 % of the steps, more than 5 %"),
+        dataclasses.replace(rejected, reason="signal to noise 1.2e-05, less than 2"),
+    ])  # fmt: skip
+    assert report.summary(history)["rejected"] == "3 spectra, 2 of them: signal to noise 0.5, less than 2"

@@ -4,9 +4,12 @@ import pytest
 from bluesky.simulators import check_limits
 from bluesky.utils import Plan
 from bluesky_queueserver import parameter_annotation_decorator
+from bluesky_queueserver.manager.profile_ops import existing_plans_and_devices_from_nspace
+from support import measure
 
 from curio_plans.plans import curiosity
-from curio_plans.session.binding import bind, limit, name_agent
+from curio_plans.rules.request import RunRequest
+from curio_plans.session.binding import bind, limit, limits_of, name_agent
 
 
 def configure(name, **chosen):
@@ -20,18 +23,13 @@ def explore(wanderer):
     return name_agent(bind(curiosity, build=wanderer, measure=None), configure)
 
 
-def start(engine, documents, plan):
-    engine(plan)
-    return documents[0][1]
-
-
 @pytest.mark.parametrize(
     ("agent", "options", "seed"),
     [("wanderer", None, 0), ("wanderer", {"seed": 4}, 4), ({"agent": "wanderer", "seed": 5}, None, 5)],
 )
-def test_an_agent_is_a_name_with_options_or_a_config(afm, engine, documents, explore, agent, options, seed):
-    document = start(engine, documents, explore(afm, agent, 2, options=options))
-    assert document["agent"] == {"agent": "wanderer", "seed": seed, "initial": 0}
+def test_an_agent_is_a_name_with_options_or_a_config(explore, agent, options, seed):
+    start = measure(explore, agent, 2, options=options)[0][1]
+    assert start["agent"] == {"agent": "wanderer", "seed": seed, "initial": 0}
 
 
 def test_it_still_looks_like_the_plan(afm, explore):
@@ -53,9 +51,28 @@ def test_a_wrong_agent_is_refused_before_anything_moves(afm, engine, documents, 
     assert documents == []
 
 
+def test_limits_come_from_the_schema_of_a_request(explore):
+    limits = limits_of(RunRequest)
+    assert limits["points"] == limits["stride"] == {"min": 1}
+    assert limits["window"] == {"min": 3}
+    assert limits["lookahead"] == {"min": 0, "max": 1}
+    assert limits["think_timeout"] == {"min": 0}
+    assert set(limits) == {"points", "window", "stride", "lookahead", "map_every", "think_timeout"}
+    assert limit(explore, **limits)._custom_parameter_annotation_ == {"parameters": limits}
+
+
+def test_a_limited_plan_leaves_the_original_as_it_is(explore):
+    assert limit(explore, points={"min": 1}) is not explore
+    assert not hasattr(explore, "_custom_parameter_annotation_")
+
+
 def test_limits_are_written_as_the_queueserver_reads_them(explore):
     limits = {"points": {"min": 1}, "agent": {"annotation": "Agent", "enums": {"Agent": ["wanderer"]}}}
-    decorated = parameter_annotation_decorator({"parameters": limits})(explore)
-    assert limit(explore, **limits)._custom_parameter_annotation_ == decorated._custom_parameter_annotation_
+    theirs = parameter_annotation_decorator({"parameters": limits})(explore)
+    found, *_ = existing_plans_and_devices_from_nspace(nspace={"ours": limit(explore, **limits), "theirs": theirs})
+    ours, theirs = ({part["name"]: part for part in found[name]["parameters"]} for name in ("ours", "theirs"))
+    assert ours == theirs
+    assert ours["points"]["min"] == "1"
+    assert ours["agent"]["annotation"]["enums"] == {"Agent": ["wanderer"]}
     with pytest.raises(TypeError, match="curiosity has no argument colour"):
         limit(explore, colour={"min": 1})

@@ -1,12 +1,13 @@
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from support import events, microscope
 
 from curio_plans.plans import spectra_at
 from curio_plans.session.suspenders import suspenders
-from ophyd_devices import AFM
 from ophyd_devices.backend import Loop
 from ophyd_devices.twin import twin
 
@@ -51,13 +52,12 @@ def backend():
 
 @pytest.fixture
 def afm(backend):
-    microscope = AFM(backend, name="afm")
-    yield microscope
-    microscope.close()
+    with closing(microscope(backend)) as afm:
+        yield afm
 
 
 def places(documents):
-    return [doc["data"]["afm_scanner_x"] for name, doc in documents if name == "event"]
+    return [event["data"]["afm_scanner_x"] for event in events(documents)]
 
 
 def install(engine, afm, **options):
@@ -72,7 +72,7 @@ def test_a_wrong_force_lifts_the_tip_and_the_point_is_measured_again(afm, backen
     assert places(documents) == [x for x, _ in PLACES]
     # The tip stays down from point to point; it came off for the suspension, and at the end.
     assert backend.calls["withdraw"] == 2
-    forces = [doc["data"]["afm_tip_force"] for name, doc in documents if name == "event"]
+    forces = [event["data"]["afm_tip_force"] for event in events(documents)]
     assert forces == [20.0] * len(PLACES)
 
 
@@ -111,9 +111,9 @@ def test_without_patience_a_human_is_asked_at_once_and_may_abort(afm, backend, e
 
 def test_what_lies_before_the_installation_says_nothing(afm, backend, engine, documents):
     backend.bad_forces = {1}
-    afm.tip.set("engaged").wait(5)
+    afm.tip.set("engaged").wait(60)
     assert afm.tip.force_error.get() == 50
-    afm.tip.set("withdrawn").wait(5)
+    afm.tip.set("withdrawn").wait(60)
     install(engine, afm, patience=0)
     engine(spectra_at(afm, PLACES))
     assert places(documents) == [x for x, _ in PLACES]

@@ -115,7 +115,7 @@ def test_maps_show_belief_beside_truth(learned):
     assert -1 <= data.attrs["rank_correlation"] <= 1
     assert data["x"].to_numpy().tolist() == learned.pool.positions[: learned.pool.grid[1], 0].tolist()
     assert analysis.belief_maps(learned, 0).attrs["observations"] == 9
-    with pytest.raises(AnalysisError, match="has 3 maps"):
+    with pytest.raises(AnalysisError, match="has 3 belief maps"):
         analysis.belief_maps(learned, 3)
 
 
@@ -156,5 +156,5 @@ def test_a_run_without_points_has_nothing_to_analyse(wandered):
         analysis.acquisitions(AgentRun(wandered[: image + 1]))
     with pytest.raises(DocumentError, match="no image"):
         AgentRun(wandered[:1])
-    with pytest.raises(DocumentError, match="no agent"):
+    with pytest.raises(DocumentError, match="expected the documents of a run of an agent, got none"):
         AgentRun([])

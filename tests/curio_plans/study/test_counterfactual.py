@@ -56,7 +56,7 @@ def test_another_agent_really_continues_where_the_truth_is_known(run, wanderer):
     assert not set(result.other.candidates) <= set(measured)
     assert result.wished.tolist() == [index in measured for index in result.other.candidates]
     assert result.other.own is not None
-    assert f"really continued: {POINTS} true spectra" in str(result)
+    assert f"really continued: it measured {POINTS} true spectra" in str(result)
 
 
 def test_the_other_agent_sees_of_each_spectrum_what_the_stored_one_saw(run, wanderer):
@@ -86,14 +86,14 @@ def test_without_the_truth_it_orders_the_measured_points(run, wanderer):
     assert sorted(result.other.candidates) == sorted(measured)
     assert list(result.other.candidates) != measured
     assert 0 <= result.wished.mean() < 1
-    assert "does not know what was not measured: the other agent ordered the 14 measured points" in str(result)
+    assert "not measured are unknown: the other agent ordered the 14 measured points" in str(result)
     draw(result)
 
 
 def test_the_share_of_measured_wishes_is_compared_with_chance(run, wanderer):
     result = counterfactual(run, wanderer, {"seed": 5})
     assert result.chance == POINTS / len(History(run).pool)
-    assert f"of random wishes {result.chance:.0%} would be" in str(result)
+    assert f"of random candidates {result.chance:.0%})" in str(result)
 
 
 def test_what_is_out_of_reach_is_out_of_reach_for_the_other_agent_too(run, wanderer):
@@ -121,7 +121,7 @@ def test_what_is_out_of_reach_is_out_of_reach_for_the_other_agent_too(run, wande
 def test_both_are_drawn(run, wanderer):
     figure = draw(counterfactual(run, wanderer, {"seed": 5}))
     assert [axes.get_title() for axes in figure.axes[:3]] == [
-        "where both go", "learning curves", "share of its wishes that the run measured"
+        "points of both agents", "learning curves", "share of wishes that the run measured"
     ]  # fmt: skip
 
 
@@ -134,5 +134,5 @@ def test_what_cannot_be_compared(run, wanderer):
         counterfactual(run, Asking, {})
     with pytest.raises(ReplayError, match="at least 6 measured points"):
         counterfactual(run[: len(run) // 2 - 6], wanderer, {})
-    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
+    with pytest.raises(DocumentError, match="expected a run of the plan 'curiosity'"):
         counterfactual(measure(image), wanderer, {})

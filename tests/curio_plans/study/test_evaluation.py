@@ -1,15 +1,23 @@
+from contextlib import closing
+
 import numpy as np
 import pytest
-from support import measure
+from support import measure, microscope
 
-from curio_plans.documents.history import History
+from curio_plans import report
+from curio_plans.documents.agent_run import AgentRun
 from curio_plans.plans import curiosity
+from curio_plans.report import figures
+from curio_plans.report.counterfactual import draw
 from curio_plans.study import evaluation
+from curio_plans.study.counterfactual import counterfactual
+from curio_plans.study.errors import error_curve
+from ophyd_devices.twin import recorded
 
 
 @pytest.fixture(scope="module")
 def history(wanderer):
-    return History(measure(curiosity, {"initial": 4}, 20, build=wanderer))
+    return AgentRun(measure(curiosity, {"initial": 4}, 20, build=wanderer))
 
 
 def test_the_learning_curve_ends_with_the_last_observation(history):
@@ -29,3 +37,49 @@ def test_an_evaluation_compares_with_the_floors(history):
     labels = [label for label, _ in evaluation.evaluation_rows(history, found)]
     assert any("published convention" in label for label in labels)
     assert any("unmeasured" in label for label in labels)
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory, wanderer):
+    """A run on a sample whose spectra are all equal, to a number whose mean has a rounding error."""
+    path = tmp_path_factory.mktemp("flat") / "flat.npz"
+    image = np.random.default_rng(0).normal(size=(14, 16)).cumsum(axis=1)
+    np.savez(path, image=image, spectra=np.full((14, 16, 12), 3.3))
+    with closing(microscope(recorded(path))) as afm:
+        return measure(curiosity, {"initial": 4}, 12, afm=afm, build=wanderer, window=5)
+
+
+def test_equal_spectra_are_told_in_words(flat):
+    history = AgentRun(flat)
+    found = evaluation.evaluate(history)
+    assert found.all_equal
+    assert found.mean_spectrum == found.unmeasured_floor == 0
+    rows = dict(evaluation.evaluation_rows(history, found))
+    assert rows["all spectra are equal"] == "nothing can be learned, and no NMSE is defined"
+    assert rows["agent, final NMSE where unmeasured (1 = mean spectrum)"] == "–"
+    assert np.isnan(error_curve(history, found)["unmeasured_nmse"]).all()
+
+
+def test_equal_spectra_are_drawn_and_compared(flat, wanderer):
+    history = AgentRun(flat)
+    found = evaluation.evaluate(history)
+    curves = error_curve(history, found)
+    result = counterfactual(flat, wanderer, {"seed": 5}, looks=2)
+    assert "all spectra are equal, so no error relative to the mean spectrum" in str(result)
+    drawings = {
+        "overview": (report.figure(history, found), 1),
+        "errors": (figures.errors(history, curves), 2),
+        "other": (draw(result), 1),
+    }
+    for name, (drawing, blank) in drawings.items():
+        texts = [text.get_text() for axes in drawing.axes for text in axes.texts]
+        assert texts.count("all spectra are equal") == blank, name
+
+
+def test_a_run_that_measured_the_whole_pool_has_nothing_unmeasured(afm, wanderer):
+    afm.imager.pixels.put((8, 8))
+    history = AgentRun(measure(curiosity, {"initial": 4}, 16, afm=afm, build=wanderer, window=5, stride=1))
+    found = evaluation.evaluate(history)
+    assert np.isnan(found.final_unmeasured)
+    assert np.isnan(found.unmeasured_floor)
+    assert ("agent, final NMSE where unmeasured (1 = mean spectrum)", "–") in evaluation.evaluation_rows(history, found)

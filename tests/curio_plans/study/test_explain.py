@@ -45,7 +45,7 @@ def test_the_map_is_the_last_before_and_says_which_it_is(run):
     assert explain(run, 3).belief is None
     assert "none was recorded before this decision" in str(explain(run, 3))
     assert explain(run, 8).belief.observations == 4
-    assert "that after 4 observations; the decision rests on 7" in str(explain(run, 8))
+    assert "the one after 4 observations; the decision rests on 7" in str(explain(run, 8))
     assert explain(run, 9).belief.observations == 8
 
 
@@ -88,7 +88,7 @@ def test_a_decision_is_drawn(run, number):
     figure = draw(explain(run, number))
     first, *_, last = (axes.get_title() for axes in figure.axes[: len(figure.axes)] if axes.get_title())
     assert first.startswith("score after 4" if number == 8 else "image")
-    assert last == "what came of it"
+    assert last == "what was measured"
 
 
 @pytest.mark.parametrize("number", [0, -1, POINTS + 1])
@@ -105,5 +105,5 @@ def test_runs_that_have_nothing_to_explain(run):
     damaged.remove(descriptor)
     with pytest.raises(DocumentError, match=r"comes before its descriptor, .* repair it with curio recover"):
         explain(damaged, 1)
-    with pytest.raises(DocumentError, match="only runs of the plan curiosity"):
+    with pytest.raises(DocumentError, match="expected a run of the plan 'curiosity'"):
         explain(measure(image), 1)

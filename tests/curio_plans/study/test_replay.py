@@ -111,5 +111,5 @@ def test_a_run_without_an_agent_or_an_image_cannot_be_replayed(run, wanderer):
         verify(run[:1], wanderer)
     with pytest.raises(DocumentError, match="no agent in its start document"):
         verify(measure(image), wanderer)
-    with pytest.raises(DocumentError, match="no agent"):
+    with pytest.raises(DocumentError, match="expected the documents of a run of an agent, got none"):
         verify([], wanderer)

@@ -1,0 +1,119 @@
+"""A plan of a user, made of stubs: it is listed, shown and exported; what needs an agent says that it has none."""
+
+import re
+
+import h5py
+import numpy as np
+import pytest
+from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
+from support import measure
+from typer.testing import CliRunner
+
+from curio_plans.cli import app
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import Point
+from curio_plans.report.overview import figure
+from curio_plans.run import stubs
+from curio_plans.store.journal import Journal
+
+PLACES = ((300.0, 500.0), (600.0, 500.0))
+
+NOTES = {"microscope": "the left one", "sample": "PTO-7", "agent": "Ada", "points": "many", "pool": {"deep": True},
+         "experiment": "walls", "versions": "new"}  # fmt: skip
+"""What a user may write into the start document of their own plan; curiosity keeps other things by these names."""
+
+
+def own_plan(afm, md):
+    @bpp.stage_decorator([afm])
+    @bpp.run_decorator(md={"plan_name": "mine", **md})
+    def run():
+        yield from stubs.take_image(afm)
+        for place in PLACES:
+            yield from stubs.take_spectrum(afm, place)
+        yield from stubs.withdraw(afm)
+
+    return run()
+
+
+@pytest.fixture(scope="module", params=[{}, NOTES], ids=["bare", "noted"])
+def documents(request):
+    return measure(own_plan, request.param)
+
+
+@pytest.fixture
+def stored(documents, data):
+    """A data directory with that run."""
+    journal = Journal(data)
+    for name, doc in documents:
+        journal(name, doc)
+    journal.close()
+    return data
+
+
+def curio(*arguments, data, code=0):
+    result = CliRunner().invoke(app, [*map(str, arguments), "--data", str(data)], env={"COLUMNS": "300"})
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+def test_it_is_listed_and_shown(stored, tmp_path):
+    (row,) = curio("runs", data=stored).splitlines()[1:]
+    assert re.search(r"mine +2 +success", row)
+    output = curio("show", "--output", tmp_path / "run.png", data=stored)
+    assert re.search(r"plan +mine", output)
+    assert re.search(r"images +1 measured", output)
+    assert re.search(r"points +2 measured", output)
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_its_points_are_drawn_where_they_were_measured(documents):
+    history = History(documents)
+    drawn = figure(history)
+    image, *spectra = drawn.axes[:3]
+    np.testing.assert_allclose(image.collections[0].get_offsets(), PLACES, atol=5)
+    assert [axes.get_title() for axes in spectra] == ["point 1", "point 2"]
+    for axes, point in zip(spectra, history.of(Point), strict=True):
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), point.spectrum)
+        assert axes.get_xlabel() == "bias / V"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["replay"], ["replay", "--agent", "random"], ["explain", "latest", 1], ["report"]],
+    ids=["replay", "other", "explain", "report"],
+)
+def test_what_needs_an_agent_says_that_it_has_none(stored, command):
+    output = curio(*command, data=stored, code=2)
+    assert "of the plan 'mine' has no agent in its start document: expected a run of the plan 'curiosity'" in output
+    assert "Traceback" not in output
+
+
+def test_no_agent_learns_from_it(stored):
+    arguments = ["--learn-from", "latest", "--agent", "curio", "--points", 20, "--pixels", 32]
+    output = curio("run", *arguments, data=stored, code=2)
+    words = (
+        "of the plan 'mine' cannot be learned from: expected a run of the plan 'curiosity' with an image and at least"
+    )
+    assert words in output
+    assert "got 1 image(s) and 0 spectra that an agent asked for; choose another run" in output
+
+
+def test_it_is_exported(stored, tmp_path):
+    curio("export", "--to", tmp_path / "run.nxs", data=stored)
+    with h5py.File(tmp_path / "run.nxs") as file:
+        np.testing.assert_allclose(file["entry/points/x"], [x for x, _ in PLACES], atol=5)
+        assert file["entry/image/polarisation"].shape == (32, 32)
+    assert "got one of 'mine' with 2 spectra" in curio("export", "--to", tmp_path / "run.npz", data=stored, code=2)
+
+
+def test_streams_of_the_same_names_from_other_devices_are_passed_over(afm, tmp_path):
+    def run():
+        yield from bps.open_run(md={"plan_name": "other"})
+        yield from bps.trigger_and_read([afm.tip], name="image")
+        yield from bps.trigger_and_read([afm.tip], name="primary")
+        yield from bps.close_run()
+
+    history = History(measure(lambda _: run(), afm=afm))
+    assert history.images == history.of(Point) == []
+    assert history.microscope == ""
