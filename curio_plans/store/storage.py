@@ -494,12 +494,15 @@ class Storage:
 
         if done.uid not in journalled(self.directory):
             return done
-        documents = read_journal(self.directory, done.uid)
-        if surplus := surplus_in_tiled(self.catalog, documents):
+        documents, catalog = read_journal(self.directory, done.uid), self.catalog
+        try:
+            surplus, missing = surplus_in_tiled(catalog, documents), missing_in_tiled(catalog, documents)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is replaced
+            surplus, missing = "", f"the run; what it had could not be read ({str(error)[:100] or type(error).__name__})"
+        if surplus:
             if originals(self.directory, done.uid):
                 return done  # what could not be rescued is there
             raise StorageError(f"Tiled has {surplus} that the journal lacks, so it is left as it is")
-        missing = missing_in_tiled(self.catalog, documents)
         if missing:
             self.repair(done.uid)
         elif self._writer is not None:

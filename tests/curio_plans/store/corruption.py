@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import shutil
 
 import numpy as np
+from support import LINES, change_lines, unsealed
 
-from curio_plans.store.lines import sealed_line
+__all__ = ["HEADERS", "LINES", "WAYS", "change_lines", "change_value", "put", "restore", "some", "swap", "unsealed"]
 
-LINES = "documents.jsonl"
 JUNK = (
     b"", b"\0" * 50, b"[]", b"[1, 2]", b'"text"', b"7", b"null", b"{}", b'["event"]', b'["event", 7]', b'[{}, "event"]',
     b'["start", null]', b'["start", {}]', b'["stop", {"run_start": 1}]', b"\xff\xfe junk", b"[" * 2000, b'{"a":' * 2000,
@@ -133,20 +132,6 @@ WAYS = (
 )  # fmt: skip
 
 
-def unsealed(folder):
-    """Make a run one of version 0.1, without checksums."""
-    path = folder / LINES
-    lines = path.read_bytes()
-    lines = re.sub(rb', "__check__": \[\d+, "\w{16}"\]\}\]\n', b"}]\n", lines)
-    path.write_bytes(re.sub(rb', "xxh3": "\w{16}"', b"", lines))
-
-
-def resealed(folder):
-    """Give each line of a run a checksum that is right, whatever it says: as an evil hand would."""
-    lines = (folder / LINES).read_bytes().splitlines()
-    (folder / LINES).write_bytes(b"".join(sealed_line(folder.name, n, line) for n, line in enumerate(lines, start=1)))
-
-
 def mutate(lines, place, rng):
     try:
         line = json.loads(lines[place])
@@ -167,12 +152,6 @@ def mutate(lines, place, rng):
     else:
         parent[key] = some(rng, VALUES)
     lines[place] = json.dumps(line).encode()
-
-
-def change_lines(folder, change):
-    lines = (folder / LINES).read_bytes().splitlines()
-    change(lines)
-    (folder / LINES).write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def some_file(folder, rng):
