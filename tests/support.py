@@ -1,6 +1,7 @@
 """What tests of several rooms do: make a small microscope, run a plan, pick documents, wait, start Python."""
 
 import copy
+import re
 import socket
 import subprocess
 import sys
@@ -10,8 +11,12 @@ from functools import lru_cache
 import numpy as np
 from bluesky import RunEngine
 
+from curio_plans.store.lines import sealed_line
 from ophyd_devices import AFM
 from ophyd_devices.twin import Effects, Ferroelectric, SimulatedClock, TwinBackend
+
+LINES = "documents.jsonl"
+"""The file of the documents in the folder of a run."""
 
 film = lru_cache(Ferroelectric)
 """The sample of a seed. It takes 60 ms to grow and does not change: what is done to it is a state of the backend."""
@@ -102,3 +107,29 @@ def free_port(kind=socket.SOCK_STREAM):
     with socket.socket(type=kind) as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def change_lines(folder, change):
+    """Change the list of the lines in the folder of a run, checksums left as they are."""
+    lines = (folder / LINES).read_bytes().splitlines()
+    change(lines)
+    (folder / LINES).write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def unsealed(folder):
+    """Make a run one of version 0.1, without checksums."""
+    lines = re.sub(rb', "__check__": \[\d+, "\w{16}"\]\}\]\n', b"}]\n", (folder / LINES).read_bytes())
+    (folder / LINES).write_bytes(re.sub(rb', "xxh3": "\w{16}"', b"", lines))
+
+
+def resealed(folder):
+    """Give the lines of a run without checksums the right ones."""
+    lines = (folder / LINES).read_bytes().splitlines()
+    (folder / LINES).write_bytes(b"".join(sealed_line(folder.name, n, line) for n, line in enumerate(lines, start=1)))
+
+
+def rewritten(folder, change):
+    """Change the list of the lines in the folder of a run, as if they had been written that way."""
+    unsealed(folder)
+    change_lines(folder, change)
+    resealed(folder)

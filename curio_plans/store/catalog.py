@@ -47,10 +47,7 @@ def open_app(directory: Path | str) -> Any:
     except StorageError:
         raise
     except Exception as error:
-        raise StorageError(
-            f"the Tiled catalog in {directory} cannot be opened: {damage(directory) or error}; the journal has all "
-            "runs, and curio recover makes a new catalog from it"
-        ) from error
+        raise _unusable(directory, damage(directory) or error) from error
 
 
 def make_app(directory: Path, api_key: str | None = None) -> Any:
@@ -93,6 +90,8 @@ def configuration(directory: Path) -> dict[str, Any]:
         for folder in (place / "arrays", place / "external"):
             folder.mkdir(exist_ok=True)
         _require_unmoved(place)
+        if reason := damage(directory, thorough=False):
+            raise _unusable(directory, reason)
         if not catalog.exists():
             _create(catalog)
         keep_private(directory)
@@ -127,6 +126,13 @@ def set_aside(directory: Path | str) -> Path:
             if os.path.lexists(place / name):
                 (place / name).rename(aside / name)
     return aside
+
+
+def _unusable(directory: Path | str, reason: object) -> StorageError:
+    return StorageError(
+        f"the Tiled catalog in {directory} cannot be used: {reason}; the journal has all runs, and curio recover makes a "
+        "new catalog from it"
+    )
 
 
 def _require_unmoved(place: Path) -> None:

@@ -12,10 +12,22 @@ TABLES = "tables.db"
 """Where Tiled keeps the columns of numbers and text of all runs."""
 
 
-def damage(directory: Path | str) -> str:
+def catalog_of(directory: Path | str) -> Path:
+    """Return the database of the catalog in a data directory."""
+    return Path(directory).resolve() / "tiled" / CATALOG
+
+
+def damage(directory: Path | str, *, thorough: bool = True) -> str:
     """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
 
     It looks into the databases, not at each array: :func:`curio_plans.store.tiled_check.different_in_tiled` does.
+
+    Parameters
+    ----------
+    directory : Path or str
+        The data directory.
+    thorough : bool
+        Read the databases to the end, which takes a second for some hundred MB.
     """
     place = Path(directory).resolve() / "tiled"
     if not os.path.lexists(place):
@@ -29,7 +41,7 @@ def damage(directory: Path | str) -> str:
     if not os.path.lexists(catalog):
         return ""
     try:
-        found = _database_damage(catalog, "nodes") or _database_damage(place / TABLES)
+        found = _database_damage(catalog, thorough, "nodes") or _database_damage(place / TABLES, thorough)
         if not found and _count(catalog, "nodes WHERE structure_family = 'table'"):
             found = "" if _count(place / TABLES, "sqlite_master") else f"{place / TABLES} is empty"
     except sqlite3.OperationalError:
@@ -46,13 +58,14 @@ def moved_from(place: Path) -> str | None:
     return None if made == str(place) else made[:200]
 
 
-def _database_damage(path: Path, table: str = "") -> str:
+def _database_damage(path: Path, thorough: bool, table: str = "") -> str:
     """Say what is wrong with a database, which must have a table of this name."""
     if not path.is_file():
         return f"{path} is missing, or no file"
     try:
         with closing(_read_only(path)) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone() if thorough else ("ok",)
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:

@@ -87,10 +87,7 @@ class Arrays:
         JournalError
             If it names no file of this folder, there is none, it was changed, or holds less than it promises.
         """
-        name, digest = reference[FILE], reference.get(_DIGEST)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise JournalError(f"expected the name of an array in {self.folder}, like 000000.npy, got {name!r:.60}")
-        path = self.folder / name
+        path, digest = self.folder / file_name(reference), reference.get(_DIGEST)
         try:
             content = _read(path)
             if digest is not None and digest != xxhash.xxh3_64_hexdigest(content):
@@ -103,6 +100,20 @@ class Arrays:
                 "from a backup of the data directory, or what Tiled has of the run: "
                 f"read_documents(storage.catalog[{self.folder.name!r}])"
             ) from error
+
+
+def file_name(reference: Mapping[str, Any]) -> str:
+    """Return the name of the file to which a reference points.
+
+    Raises
+    ------
+    JournalError
+        If it may lie outside the folder of the run.
+    """
+    name = reference[FILE]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise JournalError(f"expected the name of an array in the folder of the run, like 000000.npy, got {name!r:.60}")
+    return name
 
 
 def encode(value: Any, save: Callable[[Array], dict[str, str]], path: str = "", depth: int = 0) -> Any:

@@ -95,10 +95,7 @@ class Journal:
             except OSError as error:
                 if not run.give_up(len(self._places)):
                     raise
-                self._tell(
-                    f"cannot write to {place}: {error.strerror or error}. The run goes on, and is kept in "
-                    f"{self._places[run.place]}; when there is room again, curio recover unites the two"
-                )
+                self._tell(_moved(place, self._places[run.place], error))
             else:
                 return
 
@@ -106,6 +103,18 @@ class Journal:
         self._owners.forget(uid)
         if uid in self._runs:
             self._runs.pop(uid).close()
+
+
+def _moved(place: Path, next_place: Path, error: OSError) -> str:
+    if next_place == place:
+        return (
+            f"the folder of the run in {place} was deleted or moved. It is made again with the beginning of the run, "
+            "and the run goes on"
+        )
+    return (
+        f"cannot write to {place}: {error.strerror or error}. The run goes on, and is kept in {next_place}; when there "
+        "is room again, curio recover unites the two"
+    )
 
 
 @dataclass

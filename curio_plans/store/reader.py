@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curio_plans.store.codec import Array, Arrays, decode
+from curio_plans.store.codec import Array, Arrays, decode, file_name
 from curio_plans.store.errors import JournalError
 from curio_plans.store.lines import Line, Lines, open_lines, read_lines, split_lines
 from curio_plans.store.places import parts
@@ -87,6 +87,17 @@ def read_start(directory: Path | str, uid: str) -> dict[str, Any]:
     raise failure
 
 
+def is_sealed(directory: Path | str, uid: str) -> bool:
+    """Tell whether run `uid` has checksums; those of version 0.1 have none.
+
+    Raises
+    ------
+    JournalError
+        If there is no such run, or it cannot be read.
+    """
+    return all(_read_first_line(folder).sealed for folder in parts(directory, uid))
+
+
 def summarise(directory: Path | str, uid: str) -> Summary:
     """Return what a list of runs says of one; it looks at no more of the journal than that takes.
 
@@ -106,7 +117,7 @@ def summarise(directory: Path | str, uid: str) -> Summary:
     def wanted(line: Line) -> bool:
         return line.name in (b"start", b"descriptor", b"stop") or any(uid in line.body for uid in primary)
 
-    for document in walk(parts(directory, uid), uid, wanted=wanted, load=lambda _: np.empty(())):
+    for document in walk(parts(directory, uid), uid, wanted=wanted, load=_placeholder):
         if isinstance(document, JournalError):
             damage = damage or _told(document, uid)
             continue
@@ -148,7 +159,7 @@ def walk(
     read : callable
         Reads the lines in a folder.
     wanted : callable
-        Tells which lines to look into.
+        Tells which lines to look into; into those without checksums in any case.
     load : callable, optional
         Instead of reading array files.
     structure : Structure, optional
@@ -166,7 +177,7 @@ def walk(
         for place, line in enumerate(lines.lines, start=1):
             if line.damage:
                 yield lines.error(place, line.damage)
-            if not line.body or not wanted(line):
+            if not line.body or (lines.sealed and not wanted(line)):
                 continue
             try:
                 name, raw = line.parse()
@@ -183,6 +194,12 @@ def walk(
             else:
                 yield name, doc
         seen |= here
+
+
+def _placeholder(reference: Mapping[str, Any]) -> Array:
+    """Stand for an array that nobody wants to see."""
+    file_name(reference)
+    return np.empty(())
 
 
 def _read_first_line(folder: Path) -> Lines:

@@ -115,7 +115,8 @@ def _whole(folders: Sequence[Path], uid: str, heads: Mapping[str, Mapping[str, A
         nonlocal lost
         lines = read_lines(folder)
         whole = {line.number: Line(line.number, line.body) for line in lines.lines if line.body}
-        lost += max([len(lines.lines), *whole]) - len(whole)
+        damaged = sum(not line.body for line in lines.lines)
+        lost += max(damaged, max(whole, default=0) - len(whole))
         return replace(lines, lines=tuple(whole[number] for number in sorted(whole)))
 
     def read(structure: Structure) -> Documents:

@@ -16,7 +16,7 @@ from curio_plans.documents.start import normalise
 from curio_plans.store.errors import AmbiguousRun, JournalError, RunNotFound, StorageError, require_directory
 from curio_plans.store.journal import Journal
 from curio_plans.store.places import journalled
-from curio_plans.store.reader import Documents, is_open, read_journal, read_start
+from curio_plans.store.reader import Documents, is_open, is_sealed, read_journal, read_start
 from curio_plans.store.recovery import Recovery, close_unfinished, unite
 from curio_plans.store.rescue import finish_rescues, originals, rescue
 from curio_plans.store.run_info import RunInfo, circle, info_of, read_info
@@ -287,7 +287,23 @@ class Storage:
             seen.append(documents[0][1]["uid"])
             if seen[-1] in seen[:-1]:
                 raise JournalError(circle(seen))
+        self._check_sense(seen, documents)
         return documents
+
+    def _check_sense(self, uids: list[str], documents: Documents) -> None:
+        """Raise JournalError if documents without checksums make no sense."""
+        here = set(journalled(self.directory))
+        if all(is_sealed(self.directory, uid) for uid in uids if uid in here):
+            return
+        from curio_plans.documents.events import DocumentError
+        from curio_plans.documents.sense import check_sense
+
+        try:
+            check_sense(documents)
+        except DocumentError as error:
+            raise JournalError(
+                f"run {uids[0]} has no checksums, and is not what was written: {error}; bring it back from a backup"
+            ) from error
 
     def resumable(self, uid: str) -> Documents:
         """Return what `lineage` does, of a run that has ended; one whose process ended before it is closed.
@@ -359,17 +375,22 @@ class Storage:
             If a RunEngine is attached to this storage, or the directory cannot be written.
         """
         from curio_plans.store.catalog import set_aside
-        from curio_plans.store.catalog_damage import damage
+        from curio_plans.store.catalog_damage import catalog_of, damage
 
         require_directory(self.directory)
         finish_rescues(self.directory)
         reason = "" if self._remote else damage(self.directory)
-        if not reason:
+        deleted = self._client is not None and not self._remote and not catalog_of(self.directory).exists()
+        if not reason and not deleted:
             return ""
         if self._on_close:
-            raise StorageError(f"the Tiled catalog cannot be used ({reason}); detach or close this storage first")
+            raise StorageError(
+                f"the Tiled catalog cannot be used ({reason or 'it was deleted'}); detach or close this storage first"
+            )
         self._close_client()
         self._unusable = None
+        if not reason:
+            return "the Tiled catalog was deleted"
         return f"the Tiled catalog could not be used ({reason}); it is kept in {set_aside(self.directory)}"
 
     def recover(self, uid: str) -> Recovery:
@@ -473,12 +494,15 @@ class Storage:
 
         if done.uid not in journalled(self.directory):
             return done
-        documents = read_journal(self.directory, done.uid)
-        if surplus := surplus_in_tiled(self.catalog, documents):
+        documents, catalog = read_journal(self.directory, done.uid), self.catalog
+        try:
+            surplus, missing = surplus_in_tiled(catalog, documents), missing_in_tiled(catalog, documents)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is replaced
+            surplus, missing = "", f"the run; what it had could not be read ({str(error)[:100] or type(error).__name__})"
+        if surplus:
             if originals(self.directory, done.uid):
                 return done  # what could not be rescued is there
             raise StorageError(f"Tiled has {surplus} that the journal lacks, so it is left as it is")
-        missing = missing_in_tiled(self.catalog, documents)
         if missing:
             self.repair(done.uid)
         elif self._writer is not None:

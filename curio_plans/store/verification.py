@@ -15,7 +15,7 @@ from curio_plans.documents.completion import events_by_stream
 from curio_plans.store.errors import JournalError
 from curio_plans.store.lines import read_lines
 from curio_plans.store.places import journalled, parts
-from curio_plans.store.reader import Documents, is_open, read_journal
+from curio_plans.store.reader import Documents, is_open, is_sealed, read_journal
 from curio_plans.store.rescue import originals
 
 RECORD = "verified.json"
@@ -73,7 +73,7 @@ def verify(directory: Path | str, uid: str, catalog: Callable[[], Any]) -> Verif
     digest = ""
     try:
         documents = read_journal(directory, uid)
-        if not (sealed := _is_sealed(directory, uid)):
+        if not (sealed := is_sealed(directory, uid)):
             digest = _digest(directory, uid)
             record.check_unchanged(uid, digest)
         _check_numbers(documents)
@@ -142,10 +142,6 @@ class _Record:
 
 def _is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values())
-
-
-def _is_sealed(directory: Path | str, uid: str) -> bool:
-    return all(read_lines(folder).sealed for folder in parts(directory, uid))
 
 
 def _digest(directory: Path | str, uid: str) -> str:

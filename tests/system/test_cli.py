@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from support import rewritten, unsealed
 from terminal import curio
 
 from curio_plans.cli import COMMANDS
@@ -77,6 +78,8 @@ def test_replay_notices_a_changed_spectrum(data, tmp_path):
     )
     array = journal.parent / json.loads(first)[1]["data"]["afm_spectrometer_spectrum"]["__npy__"]
     np.save(array, np.load(array) + 0.5)
+    assert f"{array.name}, but it cannot be read: the file was changed" in curio("replay", directory=tmp_path, code=2)
+    unsealed(journal.parent)
     output = curio("replay", directory=tmp_path, code=1)
     assert "first difference at decision 6 of 9" in output
 
@@ -263,13 +266,16 @@ def test_a_file_that_is_no_sample_is_refused(tmp_path):
     assert "Traceback" not in output
 
 
+def rename(lines, old, new):
+    lines[:] = [line.replace(old.encode(), new.encode()) for line in lines]
+
+
 def test_unknown_and_ambiguous_runs_are_told(data, tmp_path):
     assert "there is no run 'zzz'" in curio("show", "zzz", directory=data, code=2)
     (uid,) = [path.name for path in (data / "journal").iterdir()]
     for twin in (uid[:-1] + "0", uid[:-1] + "1"):
         shutil.copytree(data / "journal" / uid, tmp_path / "journal" / twin)
-        journal = tmp_path / "journal" / twin / "documents.jsonl"
-        journal.write_text(journal.read_text().replace(uid, twin))
+        rewritten(tmp_path / "journal" / twin, lambda lines, twin=twin: rename(lines, uid, twin))
     for command in ("show", "replay"):
         output = curio(command, uid[:8], directory=tmp_path, code=2)
         assert f"{uid[:8]!r} may be any of {uid[:8]}" in output

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from support import write_sample
+from support import rewritten, write_sample
 from terminal import curio
 
 from curio_plans.documents.history import History
@@ -64,12 +64,9 @@ def test_recover_closes_and_inserts_once(data):
 
 def test_recover_tells_what_it_cannot_mend_and_goes_on(data):
     (run,) = (data / "journal").iterdir()
-    bad = shutil.copytree(run, run.with_name("bad"))
-    lines = (bad / "documents.jsonl").read_text().replace(run.name, "bad").splitlines(keepends=True)
-    lines[2] = lines[2][:50] + "\n"
-    (bad / "documents.jsonl").write_text("".join(lines))
+    shutil.copytree(run, run.with_name("bad"))
     output = curio("recover", directory=data, code=1)
-    assert re.search(r"bad +not in order: line 3 of \d+ in .* is damaged", output)
+    assert re.search(r"bad +not in order: nothing of run bad can be rescued \(line 1 of \d+ in .* is damaged", output)
     assert re.search(rf"{run.name[:8]} +closed", output)
 
 
@@ -115,10 +112,12 @@ def test_bad_input_is_told(arguments, words, data):
 
 
 def change_start(data, **changes):
-    (lines,) = data.glob("journal/*/documents.jsonl")
-    first, *rest = lines.read_text().splitlines(keepends=True)
-    name, start = json.loads(first)
-    lines.write_text("".join([json.dumps([name, {**start, **changes}]) + "\n", *rest]))
+    def change(lines):
+        name, start = json.loads(lines[0])
+        lines[0] = json.dumps([name, {**start, **changes}]).encode()
+
+    (run,) = (data / "journal").iterdir()
+    rewritten(run, change)
 
 
 @pytest.mark.parametrize("command", [["resume"], ["replay"], ["explain", "latest", "1"]])

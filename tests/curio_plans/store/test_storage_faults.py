@@ -6,8 +6,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import tempfile
-from pathlib import Path
 
 import event_model
 import numpy as np
@@ -25,17 +23,6 @@ from curio_plans.store.tiled_reader import read_stream
 
 PLACES = [(10.0 * number, 5.0 * number) for number in range(12)]
 BROKEN_AT = 5
-
-
-@pytest.fixture
-def spare(monkeypatch):
-    """Spare directories of this test alone, which every user can reach."""
-    directory = Path(tempfile.mkdtemp())
-    directory.chmod(0o777)
-    monkeypatch.setenv("XDG_STATE_HOME", str(directory / "state"))
-    monkeypatch.setattr(tempfile, "tempdir", str(directory / "temporary"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture
