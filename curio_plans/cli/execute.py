@@ -75,8 +75,9 @@ def keep_run(
     desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
     try:
         with LiveView(console, earlier) as view, Interruption(engine, streams.when_lost) as interruption:
-            engine.subscribe(make_callback_safe(view, logger=logging.getLogger(__name__)))
-            engine.msg_hook, engine.waiting_hook = view.message, view.waiting
+            safe = functools.partial(make_callback_safe, logger=logging.getLogger(__name__))
+            engine.subscribe(safe(view))
+            engine.msg_hook, engine.waiting_hook = safe(view.message), safe(view.waiting)
             _execute(engine, plan(ask=desk.ask), desk, view, abortion, interruption)
     except Exception as error:
         if started:

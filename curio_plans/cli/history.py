@@ -86,7 +86,8 @@ def resume(
 
 def recover(
     uid: Annotated[
-        str | None, typer.Argument(help="A run's uid, the beginning of it, or latest.", show_default="all runs")
+        str | None,
+        typer.Argument(help="A run: its uid, the first characters of it, or latest.", show_default="all runs"),
     ] = None,
     data: Data = DATA,
     tiled: Tiled = None,

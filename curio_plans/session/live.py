@@ -67,7 +67,7 @@ class LiveView:
         self.console = console
         self.waiting_for = "starting"
         self._history = History(earlier)
-        self._started: dict[Any, list[str]] = {}
+        self._started: dict[Any, dict[str, None]] = {}  # by group; a dict is a set in order
         self._awaited: Any = None
         self._points = Progress(
             SpinnerColumn(),
@@ -130,7 +130,7 @@ class LiveView:
     def message(self, message: Msg) -> None:
         """Note what a message of the plan starts, and what it waits for; assign it to ``RE.msg_hook``."""
         if message.command in ("set", "trigger"):
-            self._started.setdefault(message.kwargs.get("group"), []).append(activity(message))
+            self._started.setdefault(message.kwargs.get("group"), {})[activity(message)] = None
         elif message.command == "wait":
             self._awaited = message.args[0] if message.args else message.kwargs.get("group")
 
@@ -139,10 +139,10 @@ class LiveView:
         if statuses is None:
             self._points.update(self._lines, visible=False)
             return
-        started = self._started.pop(self._awaited, [])
+        started = self._started.pop(self._awaited, {})
         unfinished = [status for status in statuses if not status.done]
         if unfinished and started:
-            self.waiting_for = " and ".join(dict.fromkeys(started))
+            self.waiting_for = " and ".join(started)
             self._points.update(self._point, description=self.waiting_for)
         for status in unfinished:
             if hasattr(status, "watch"):
