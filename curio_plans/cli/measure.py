@@ -4,171 +4,64 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, named_values
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.metadata import ExperimentFile, Metadata, read_metadata
+from curio_plans.cli.options import (
+    Agent,
+    AgentOption,
+    Axis,
+    AxisUnit,
+    DriftRule,
+    DryRun,
+    Effects,
+    Extent,
+    Figure,
+    Initial,
+    LearnFrom,
+    Lookahead,
+    Pixels,
+    Points,
+    QualityRule,
+    RealTime,
+    SampleFile,
+    Seed,
+    SettingsFile,
+    Stride,
+    UntilRule,
+    Window,
+)
 from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.selection import load, select
 
-INSTRUMENT, AGENT, MEASUREMENT, RULES, OUTPUT = "Instrument", "Agent", "Measurement", "Rules", "Output"
-UNTIL = (
-    "End before --points: 'minutes 120' of the instrument's time, 'loops 400' spectra, bad ones included; with an "
-    "agent that estimates its error also 'error 0.3' (1 is the error of the mean spectrum) and 'gain 0.01' (10 more "
-    "points would lower the error by less). Repeatable; the first rule that is met ends the run."
-)
-
 
 def run(
-    sample: Annotated[
-        Path | None,
-        typer.Option(
-            help="Measure this file: npz with image (H,W) or (C,H,W) and spectra (H,W,K).",
-            show_default="the simulated sample",
-            rich_help_panel=INSTRUMENT,
-        ),
-    ] = None,
-    settings: Annotated[
-        Path | None,
-        typer.Option(
-            help="Measure with the instrument in this TOML file, which may also name the storage; as for the profile.",
-            show_default="the simulated instrument",
-            rich_help_panel=INSTRUMENT,
-        ),
-    ] = None,
-    extent: Annotated[
-        float | None,
-        typer.Option(
-            help="Width in nm of a sample file without extent_nm.",
-            show_default="1 nm per px",
-            rich_help_panel=INSTRUMENT,
-        ),
-    ] = None,
-    axis: Annotated[
-        str | None,
-        typer.Option(
-            help="Array of the sample file that is the spectral axis.",
-            show_default="the array axis, else step numbers",
-            rich_help_panel=INSTRUMENT,
-        ),
-    ] = None,
-    axis_unit: Annotated[
-        str | None,
-        typer.Option(
-            help="Unit of the spectral axis.", show_default="that in the file, if any", rich_help_panel=INSTRUMENT
-        ),
-    ] = None,
-    effects: Annotated[
-        str | None,
-        typer.Option(
-            help="'realistic' lets the simulated instrument drift and wear, the surface remember, and spectra fail.",
-            show_default="calm, only noise",
-            rich_help_panel=INSTRUMENT,
-        ),
-    ] = None,
-    real_time: Annotated[
-        bool, typer.Option(help="Let simulated actions take their real time.", rich_help_panel=INSTRUMENT)
-    ] = False,
-    agent: Annotated[
-        str, typer.Option(help="The agent that decides; see [bold]curio agents[/].", rich_help_panel=AGENT)
-    ] = "curio",
-    initial: Annotated[
-        int | None,
-        typer.Option(
-            help="Points that are measured before the agent learns.",
-            show_default="the agent's own; 10 for curio",
-            rich_help_panel=AGENT,
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            "-o",
-            help="An option of the agent; repeatable. [bold]curio agents NAME[/] explains them.",
-            metavar="NAME=VALUE",
-            rich_help_panel=AGENT,
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the agent and of the simulated sample.", rich_help_panel=AGENT)
-    ] = 0,
-    learn_from: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="An earlier run in the same data directory from which the agent learns first: its uid, the first "
-            "characters of it, or latest; repeatable. Not every agent can.",
-            metavar="UID",
-            rich_help_panel=AGENT,
-        ),
-    ] = None,
-    points: Annotated[
-        int, typer.Option(help="Spectra in total, initial ones included.", rich_help_panel=MEASUREMENT)
-    ] = 100,
-    pixels: Annotated[
-        int | None,
-        typer.Option(
-            help="Side of the image in px.", show_default="128; that of the sample file", rich_help_panel=MEASUREMENT
-        ),
-    ] = None,
-    window: Annotated[
-        int,
-        typer.Option(
-            help="Side in px of the patch that the agent sees around each candidate.", rich_help_panel=MEASUREMENT
-        ),
-    ] = 9,
-    stride: Annotated[
-        int | None,
-        typer.Option(
-            help="Distance between candidates in px.",
-            show_default="the smallest with at most 2500 candidates",
-            rich_help_panel=MEASUREMENT,
-        ),
-    ] = None,
-    lookahead: Annotated[
-        int,
-        typer.Option(
-            help="1: choose the next point while the present one is measured.",
-            min=0,
-            max=1,
-            rich_help_panel=MEASUREMENT,
-        ),
-    ] = 0,
-    quality: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What a good spectrum is and what to do with a bad one, such as min_snr=3 or policy=skip; repeatable.",
-            metavar="NAME=VALUE",
-            rich_help_panel=RULES,
-        ),
-    ] = None,
-    drift: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="When to image again and correct the drift, such as every_points=10 or every_minutes=5; repeatable.",
-            metavar="NAME=VALUE",
-            rich_help_panel=RULES,
-        ),
-    ] = None,
-    until: Annotated[list[str] | None, typer.Option(help=UNTIL, metavar="'NAME VALUE'", rich_help_panel=RULES)] = None,
+    sample: SampleFile = None,
+    settings: SettingsFile = None,
+    extent: Extent = None,
+    axis: Axis = None,
+    axis_unit: AxisUnit = None,
+    effects: Effects = None,
+    real_time: RealTime = False,
+    agent: Agent = "curio",
+    initial: Initial = None,
+    option: AgentOption = None,
+    seed: Seed = 0,
+    learn_from: LearnFrom = None,
+    points: Points = 100,
+    pixels: Pixels = None,
+    window: Window = 9,
+    stride: Stride = None,
+    lookahead: Lookahead = 0,
+    quality: QualityRule = None,
+    drift: DriftRule = None,
+    until: UntilRule = None,
     experiment: ExperimentFile = None,
     md: Metadata = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print every step with its time; nothing moves and nothing is stored.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    figure: Annotated[
-        bool,
-        typer.Option(help="Compare the run with simple methods and draw it at its end.", rich_help_panel=OUTPUT),
-    ] = True,
+    dry_run: DryRun = False,
+    figure: Figure = True,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -187,8 +80,9 @@ def run(
 
         curio run --points 1000 --until "minutes 120" --until "loops 400"
 
-    Exits with 0 if the run was completed, 1 if it failed, 2 if the input was refused, 130 after Ctrl-C, and 141 if
-    the reader of its output went away. [bold]curio resume[/] goes on with a run that was not completed.
+    Exits with 0 if the run was completed, 1 if it failed, 2 if the input was refused, 130 after Ctrl-C, 143 after
+    SIGTERM, 129 after SIGHUP, and 141 if its output has no reader. [bold]curio resume[/] goes on with a run that was
+    not completed.
     """
     with Progress(f"loading the agent {agent}") as progress:
         place = Place(data, tiled, api_key)
