@@ -1,6 +1,6 @@
 """The plans, and agents by name: RE(curiosity(afm, 'curio', points=50)).
 
-The limits are for the queueserver, which checks them when a plan is submitted; the plans check more when they start.
+The queueserver checks the limits when a plan is submitted; the plans check everything when they start.
 """
 
 from agents.registry import build, configure, known_agents
@@ -23,7 +23,7 @@ agent_option = {
 edges = [edge for axis in afm.scanner.scan_range for edge in axis]
 places = {"min": min(edges), "max": max(edges)}
 count = {"min": 1}
-hook = {"annotation": "NoneType"}  # a function cannot be submitted
+hook = {"annotation": "NoneType"}  # functions cannot be submitted
 
 image = limit(plans.image, afm=microscope)
 spectra_at = limit(plans.spectra_at, afm=microscope, points=places, measure=hook)
@@ -48,5 +48,5 @@ agent = configure
 print(
     f"curio: RE, afm ({settings.backend.name}), catalog; data in {data}\n"
     "       plans image, spectra_at, grid_spectroscopy, curiosity, resume\n"
-    f"       agents {', '.join(known_agents())}; begin with RE(curiosity(afm, 'curio', points=50))"
+    f"       agents {', '.join(known_agents())}; start with RE(curiosity(afm, 'curio', points=50))"
 )
