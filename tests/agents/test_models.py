@@ -1,22 +1,26 @@
 import itertools
+from importlib import import_module
 
-import lazy_loader
 import numpy as np
 import pytest
 
 from agents import models
 from agents.scaling import Scaling
 
-torch = lazy_loader.load("torch")  # imported by the first test that uses it, not by the collection
+
+@pytest.fixture(scope="module")
+def torch():
+    """Import torch in the first test that uses it, not in the collection."""
+    return import_module("torch")
 
 
 def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+    return import_module("torch").Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("patch", [(1, 9, 9), (3, 16, 16), (2, 3, 5)])
 @pytest.mark.parametrize("steps", [1, 50, 256])
-def test_im2spec_maps_patches_to_spectra(patch, steps):
+def test_im2spec_maps_patches_to_spectra(patch, steps, torch):
     model = models.create(lambda: models.Im2spec(patch, steps, filters=3), seeded())
     spectra, latent = model.evaluate(torch.randn(7, *patch, generator=seeded()), chunk=3)
     assert spectra.shape == (7, steps)
@@ -33,7 +37,7 @@ def test_im2spec_of_the_paper_has_its_size():
 
 
 @pytest.mark.parametrize("name", ["im2spec", "im2spec_2", "im2spec_3", "im2spec_4", "im2spec_5"])
-def test_the_ensemble_of_the_paper_maps_patches_to_spectra(name):
+def test_the_ensemble_of_the_paper_maps_patches_to_spectra(name, torch):
     assert len(models.TABLE_1) == 5
     model = models.create(
         lambda: models.Im2spec((2, 9, 7), 16, latent=3, filters=4, encoder=models.TABLE_1[name]), seeded()
@@ -42,12 +46,12 @@ def test_the_ensemble_of_the_paper_maps_patches_to_spectra(name):
     assert (spectra.shape, latent.shape) == ((5, 16), (5, 3))
 
 
-def test_spec2im_maps_spectra_to_patches():
+def test_spec2im_maps_spectra_to_patches(torch):
     model = models.create(lambda: models.Spec2im((2, 9, 7), 16, filters=4), seeded())
     assert model.evaluate(torch.randn(5, 16, generator=seeded()), chunk=2).shape == (5, 2, 9, 7)
 
 
-def test_mean_and_spread_over_thinned_networks_are_those_of_so_many_passes():
+def test_mean_and_spread_over_thinned_networks_are_those_of_so_many_passes(torch):
     head, features = (
         models.create(lambda: models.ErrorHead(3, hidden=16, dropout=0.3), seeded()),
         torch.randn(9, 3, generator=seeded()),
@@ -62,7 +66,7 @@ def test_mean_and_spread_over_thinned_networks_are_those_of_so_many_passes():
     torch.testing.assert_close(spread, torch.stack(passes).std(dim=0))
 
 
-def test_an_averaged_network_is_the_mean_of_its_last_epochs_and_resumes_exactly():
+def test_an_averaged_network_is_the_mean_of_its_last_epochs_and_resumes_exactly(torch):
     from agents.surrogates.ensemble import Member
 
     patches, targets = torch.randn(20, 1, 5, 5, generator=seeded()), torch.randn(20, 6, generator=seeded(1))
@@ -77,26 +81,26 @@ def test_an_averaged_network_is_the_mean_of_its_last_epochs_and_resumes_exactly(
     assert torch.equal(members[0].averaged.evaluate(patches)[0], members[1].averaged.evaluate(patches)[0])
 
 
-def test_the_chunks_of_an_evaluation_do_not_matter_but_for_rounding():
+def test_the_chunks_of_an_evaluation_do_not_matter_but_for_rounding(torch):
     model = models.create(lambda: models.Im2spec((1, 5, 5), 8, filters=4), seeded())
     patches = torch.randn(20, 1, 5, 5, generator=seeded(1))
     torch.testing.assert_close(model.evaluate(patches, chunk=3)[0], model.evaluate(patches, chunk=20)[0])
 
 
-def test_the_same_generator_gives_the_same_weights():
+def test_the_same_generator_gives_the_same_weights(torch):
     made = [models.create(lambda: models.Autoencoder((1, 5, 5)), seeded(seed)) for seed in (1, 1, 2)]
     first, same, other = (torch.cat([p.flatten() for p in model.parameters()]) for model in made)
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
-def test_initial_weights_have_the_spread_that_pytorch_gives():
+def test_initial_weights_have_the_spread_that_pytorch_gives(torch):
     layer = models.create(lambda: torch.nn.Linear(400, 300), seeded())
     assert layer.weight.abs().max() <= 1 / 20
     assert layer.weight.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.02)
 
 
-def test_dropout_keeps_the_mean_and_does_nothing_when_evaluated():
+def test_dropout_keeps_the_mean_and_does_nothing_when_evaluated(torch):
     layer = models.Dropout(0.5)
     ones = torch.ones(200, 200)
     with pytest.raises(RuntimeError, match="dropout has no generator"):
@@ -108,7 +112,7 @@ def test_dropout_keeps_the_mean_and_does_nothing_when_evaluated():
     assert torch.equal(layer.eval()(ones), ones)
 
 
-def test_a_learner_learns_and_resumes_exactly():
+def test_a_learner_learns_and_resumes_exactly(torch):
     from agents.learner import Learner
 
     inputs = torch.randn(40, 3, generator=seeded())
@@ -128,7 +132,7 @@ def test_a_learner_learns_and_resumes_exactly():
     assert torch.equal(learner.model.evaluate(inputs), restored.model.evaluate(inputs))
 
 
-def test_batches_see_everything_once_an_epoch():
+def test_batches_see_everything_once_an_epoch(torch):
     from agents.training import fit
 
     class Count(torch.nn.Module):
@@ -150,7 +154,7 @@ def test_batches_see_everything_once_an_epoch():
     assert loss == pytest.approx((inputs**2).mean().item())
 
 
-def test_threads_are_given_back():
+def test_threads_are_given_back(torch):
     from agents.threaded import threads
 
     before = torch.get_num_threads()
