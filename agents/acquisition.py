@@ -7,64 +7,18 @@ structure–property learning in microscopy*, Digital Discovery 2025, doi 10.103
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Values = NDArray[np.float64]
 
 CHUNK = 1 << 21
-"""As many distances at once; 16 MB."""
-
-
-def inverse_distances(latent: Values, measured: NDArray[np.int64]) -> Values:
-    """Return ``Σ_i 1/d_ij`` for each candidate j over the measured ones, ∞ where it coincides with one of them.
-
-    The sum over more measured candidates is the sum of the sums, so an agent whose latent space stays as it is adds one
-    column after each observation.
-
-    Parameters
-    ----------
-    latent : (N, L)
-        Coordinates of all candidates in a latent space.
-    measured : (n,)
-        Which of them were measured.
-
-    Returns
-    -------
-    (N,)
-    """
-    size = max(CHUNK // max(len(measured), 1), 1)
-    with np.errstate(divide="ignore"):
-        parts = [
-            (1 / cdist(latent[first : first + size], latent[measured])).sum(axis=1)  # (size, n) → (size,)
-            for first in range(0, len(latent), size)
-        ]
-    return np.concatenate(parts)
-
-
-def novelty_of(inverse: Values, count: int) -> Values:
-    """Return the harmonic mean distance ``E_j = n / Σ_i 1/d_ij`` to `count` measured candidates, of mean 1.
-
-    Parameters
-    ----------
-    inverse : (N,)
-        See :func:`inverse_distances`.
-    count : int
-        n, how many candidates were measured.
-
-    Returns
-    -------
-    (N,)
-        0 where a candidate coincides with a measured one. All 0 if every candidate does.
-    """
-    novelty = np.asarray(count / inverse)
-    mean = novelty.mean()
-    return np.asarray(novelty / mean if mean > 0 else novelty, dtype=np.float64)
+"""Number of distances that are computed at once; 16 MB."""
 
 
 def latent_novelty(latent: Values, measured: NDArray[np.int64]) -> Values:
     """Return how far each candidate is from all measured ones, normalised to a mean of 1.
 
-    The harmonic mean of Euclidean distances, ``E_j = n / Σ_i 1/d_ij``: one near neighbour is enough to make it small.
+    The harmonic mean of Euclidean distances, ``E_j = n / Σ_i 1/d_ij``: one near neighbour makes it small.
 
     Parameters
     ----------
@@ -78,11 +32,54 @@ def latent_novelty(latent: Values, measured: NDArray[np.int64]) -> Values:
     (N,)
         0 where a candidate coincides with a measured one. All 0 if every candidate does.
     """
-    return novelty_of(inverse_distances(latent, measured), len(measured))
+    return _normalised(len(measured) / inverse_distances(latent, measured))
+
+
+class RunningNovelty:
+    """:func:`latent_novelty` in a latent space that stays as it is: each further measured candidate adds one column.
+
+    The sum grows by one column at a time, so that its last bits do not depend on how often it is asked for.
+
+    Parameters
+    ----------
+    latent : (N, L)
+        Coordinates of all candidates.
+    """
+
+    def __init__(self, latent: Values) -> None:
+        self._latent = latent
+        self._inverse = np.zeros(len(latent))  # Σ_i 1/d_ij
+        self._count = 0
+
+    def __call__(self, measured: NDArray[np.int64]) -> Values:
+        """Return the novelty (N,); `measured` (n,) continues what it was at the last call."""
+        for index in measured[self._count :]:
+            self._inverse = self._inverse + inverse_distances(self._latent, np.array([index]))
+        self._count = len(measured)
+        return _normalised(self._count / self._inverse)
+
+
+def inverse_distances(latent: Values, measured: NDArray[np.int64]) -> Values:
+    """Return ``Σ_i 1/d_ij`` for each candidate j over the measured ones, (N,); ∞ where it coincides with one of them.
+
+    Parameters
+    ----------
+    latent : (N, L)
+        Coordinates of all candidates in a latent space.
+    measured : (n,)
+        Which of them were measured.
+    """
+    size = max(CHUNK // max(len(measured), 1), 1)
+    with np.errstate(divide="ignore"):
+        parts = [
+            (1 / cdist(latent[first : first + size], latent[measured])).sum(axis=1)  # (size, n) → (size,)
+            for first in range(0, len(latent), size)
+        ]
+    return np.concatenate(parts)
 
 
 def decaying_exploration(predicted_error: Values, exploration: Values, fraction: float, decay: float) -> Values:
-    """Return a mixture that begins with exploring and comes to rely on the predicted error.
+    """Return a mixture that first explores and later relies on the predicted error.
 
     ``A_j = (1 − e^{−λn}) C_j + e^{−λn} E_j``.
 
@@ -106,7 +103,7 @@ def decaying_exploration(predicted_error: Values, exploration: Values, fraction:
 
 
 def curious_or_conservative(predicted_error: Values, beta: float, sharpness: float) -> Values:
-    """Return how far the predicted error is from the one to stay away from.
+    """Return how far the predicted error is from the error to avoid.
 
     ``A_j = 1 − exp(−λ |L_j − (1 − β)|)`` with the predicted errors ``L_j`` scaled to 0…1 over the pool.
 
@@ -131,7 +128,7 @@ def curious_or_conservative(predicted_error: Values, beta: float, sharpness: flo
 
 
 def expected_improvement(mean: Values, spread: Values, best: float) -> Values:
-    """Return by how much each candidate is expected to exceed the best value so far.
+    """Return by how much each candidate should exceed the best value so far, on average.
 
     ``(μ_j − y*) Φ(z_j) + σ_j φ(z_j)`` with ``z_j = (μ_j − y*)/σ_j`` (Jones, Schonlau & Welch, J. Global Optim. 13, 455
     (1998)).
@@ -149,4 +146,10 @@ def expected_improvement(mean: Values, spread: Values, best: float) -> Values:
     """
     gain = mean - best
     z = gain / spread
-    return np.asarray(gain * norm.cdf(z) + spread * norm.pdf(z), dtype=np.float64)
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(gain * ndtr(z) + spread * density, dtype=np.float64)
+
+
+def _normalised(novelty: Values) -> Values:
+    mean = novelty.mean()
+    return np.asarray(novelty / mean if mean > 0 else novelty, dtype=np.float64)

@@ -25,7 +25,7 @@ class GridAgent(BaseAgent):
         Raises
         ------
         ExhaustedError
-            If that grid has fewer than `n` places left; it is never filled up with others.
+            If that grid has fewer than `n` places left; no others are added.
         """
         grid = even_grid(self.pool.grid, min(context.budget, len(self.pool)))
         left = grid[np.isin(grid, self.available(context))]
@@ -37,9 +37,10 @@ class GridAgent(BaseAgent):
 
 
 def even_grid(shape: tuple[int, int], count: int) -> NDArray[np.int64]:
-    """Return `count` different indices that cover a grid of `shape` (rows, columns) evenly, in the order of a raster.
+    """Return `count` distinct indices that cover a grid of `shape` (rows, columns) evenly, in raster order.
 
-    Lines and points per line follow the grid's proportions; where `count` is no product, some lines have a point more.
+    Lines and points per line follow the grid's proportions. Where `count` is no product, some lines have one point
+    more.
     """
     rows, columns = shape
     lines = int(np.clip(round((count * rows / columns) ** 0.5), -(-count // columns), min(rows, count)))
@@ -53,5 +54,5 @@ def even_grid(shape: tuple[int, int], count: int) -> NDArray[np.int64]:
 
 
 def _even(length: int, count: int) -> NDArray[np.int64]:
-    """Return `count` ≤ `length` different integers in 0 … length − 1: the middles of equal parts."""
+    """Return `count` ≤ `length` distinct integers in 0 … length − 1: the middles of equal parts."""
     return ((np.arange(count) + 0.5) * length / count).astype(np.int64)

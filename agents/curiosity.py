@@ -1,12 +1,13 @@
-"""Curiosity: learn how patches and spectra belong together, learn where that goes wrong, measure there.
+"""Curiosity: learn the relation of patches and spectra, learn where it fails, measure there.
 
 An agent of this kind has four slots: a *surrogate* that relates patches and spectra, an *error model* that predicts how
 wrong the surrogate is, an *acquisition* that weighs this against novelty, and a *selection*.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,21 +15,35 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from agents.acquisition import inverse_distances, latent_novelty, novelty_of
+from agents.acquisition import RunningNovelty, latent_novelty
 from agents.error_models import ErrorModel
-from agents.models.autoencoder import Autoencoder
+from agents.models.autoencoder import Autoencoder, train_autoencoder
 from agents.models.layers import create
 from agents.protocols import Config, Context, Observation, Pool, Record, Report, Suggestion
 from agents.scaling import Scaling
 from agents.selection import Selection
 from agents.surrogates import Draw, Measured, Prediction, Shape, Surrogate
 from agents.threaded import ThreadedAgent
-from agents.training import fit, threads, to_arrays, to_tensors
+from agents.training import to_arrays, to_tensors
 
 Values = NDArray[np.float64]
 
+Parts = Mapping[str, Values]
+"""The ingredients of a score by name, each (N,)."""
+
+MakeSurrogate = Callable[[Shape, int, torch.Generator], Surrogate]
+"""(shape of a patch, values of a spectrum, random numbers) → surrogate."""
+
+MakeErrorModel = Callable[[int, torch.Generator], ErrorModel]
+"""(number of features, random numbers) → error model."""
+
+Acquisition = Callable[[Parts, float], Values]
+"""(parts, used fraction of the budget) → score (N,)."""
+
 Space = Literal["autoencoder", "surrogate"]
-"""The latent space of the autoencoder stays as it is; that of the surrogate changes with each training."""
+"""The autoencoder's latent space stays as it is; the surrogate's changes with each training."""
+
+State = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,36 +52,22 @@ class Slots:
 
     Attributes
     ----------
-    surrogate : callable
-        (shape of a patch, values of a spectrum, random numbers) → :class:`agents.surrogates.Surrogate`.
-    error_model : callable
-        (number of features, random numbers) → :class:`agents.error_models.ErrorModel`.
-    acquisition : callable
-        Takes the parts by name, (N,) each, and the used fraction of the budget; returns the score (N,).
-    selection : callable
-        See :data:`agents.selection.Selection`.
+    surrogate, error_model, acquisition, selection : callable
+        See :data:`MakeSurrogate`, :data:`MakeErrorModel`, :data:`Acquisition`, :data:`agents.selection.Selection`.
     parts : tuple of str
         Ingredients of the score: ``predicted_error``, ``exploration`` (see
-        :func:`agents.acquisition.latent_novelty`) and whatever else the error model says.
+        :func:`agents.acquisition.latent_novelty`) and any other that the error model returns.
     error_space, exploration_space : Space
         Where the error is predicted from, and where distances are measured.
     """
 
-    surrogate: Callable[[Shape, int, torch.Generator], Surrogate]
-    error_model: Callable[[int, torch.Generator], ErrorModel]
-    acquisition: Callable[[Mapping[str, Values], float], Values]
+    surrogate: MakeSurrogate
+    error_model: MakeErrorModel
+    acquisition: Acquisition
     selection: Selection
     parts: tuple[str, ...] = ("predicted_error", "exploration")
     error_space: Space = "autoencoder"
     exploration_space: Space = "surrogate"
-
-
-@dataclass(frozen=True, eq=False)
-class Beliefs:
-    """What surrogate and error model say about the whole pool: prediction (N, K), and the score's parts, (N,) each."""
-
-    prediction: NDArray[np.float32] | None
-    parts: Mapping[str, Values]
 
 
 class CuriosityAgent(ThreadedAgent):
@@ -84,41 +85,48 @@ class CuriosityAgent(ThreadedAgent):
         Surrogate, error model, acquisition and selection.
     """
 
+    @dataclass
+    class Memory(ThreadedAgent.Memory):
+        """What was learned of the first image, and the networks after their last training.
+
+        Attributes
+        ----------
+        patch_scaling, feature_scaling : Scaling
+            Of the first image's patches, and of their coordinates in the autoencoder's latent space.
+        latent_scaling : Scaling
+            Of the surrogate's latent space, after its last training.
+        centroids : (initial, F)
+            Of the clusters that begin the run.
+        autoencoder, surrogate, error_model : mapping
+            States.
+        losses : mapping
+            Of the last training.
+        """
+
+        patch_scaling: Scaling | None = None
+        feature_scaling: Scaling | None = None
+        latent_scaling: Scaling | None = None
+        centroids: NDArray[np.floating] | None = None
+        autoencoder: State | None = None
+        surrogate: State | None = None
+        error_model: State | None = None
+        losses: dict[str, float] = field(default_factory=dict)
+
+    memory: Memory
     losses = ("surrogate", "error_model")
-    snapshot: ClassVar[tuple[str, ...]] = (
-        *ThreadedAgent.snapshot, "_learned", "_losses", "_candidates", "_features", "_centroids",
-        "_patch_scaling", "_feature_scaling", "_latent_scaling", "_inverse", "_counted", "_error_width",
-    )  # fmt: skip
 
     def __init__(self, config: Config, slots: Slots) -> None:
         super().__init__(config)
         self.parts = slots.parts
         self._slots = slots
-        self._learned = 0
-        self._losses: dict[str, float] = dict.fromkeys(self.losses, float("nan"))
-        self._candidates = np.empty((0, 0, 0, 0), dtype=np.float32)  # all patches (N, C, h, w), scaled
-        self._features = np.empty((0, 0), dtype=np.float32)  # the same in the autoencoder's latent space (N, F), scaled
-        self._centroids = np.empty((0, 0), dtype=np.float32)
-        self._patch_scaling: Scaling | None = None
-        self._feature_scaling: Scaling | None = None  # of the autoencoder's latent space
-        self._latent_scaling: Scaling | None = None  # of the surrogate's, after its last training
-        self._error_width = 0  # from how many features the error is predicted
-        self._inverse = np.empty(0)  # Σ 1/d to measured candidates in the autoencoder's latent space (N,)
-        self._counted = 0  # how many of them are in that sum
-        self._autoencoder: Autoencoder | None = None
-        self._surrogate: Surrogate | None = None
-        self._error_model: ErrorModel | None = None
-        self._prediction: Prediction | None = None
-        self._beliefs: Beliefs | None = None
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return initial points until enough were measured, then the most promising candidates."""
         available = self.available(context)
-        beliefs = self._believe()
-        if beliefs is None:
-            return self._initial(n, available, self._learned + len(context.pending))
-        score = self._score(beliefs, context)
-        numbers = self.numbers("choice", self._learned, len(context.pending))
+        if not self._trained:
+            return self._initial(n, available, self.memory.learned + len(context.pending))
+        score = self._score(context)
+        numbers = self.numbers("choice", self.memory.learned, len(context.pending))
         if numbers.random() < self.config.get("random_probability", 0.0):
             phase, chosen = "random", numbers.choice(available, n, replace=False)
         else:
@@ -128,101 +136,65 @@ class CuriosityAgent(ThreadedAgent):
                 int(index),
                 phase,
                 float(score[index]),
-                {name: float(beliefs.parts[name][index]) for name in self.parts},
+                {name: float(self._part_maps[name][index]) for name in self.parts},
             )
             for index in chosen
         ]
 
     def believe(self, context: Context | None) -> Report:
         """Return losses, a map of each part and with a `context` of the ``score``, and the predicted spectra."""
-        beliefs = self._believe()
-        if beliefs is None:
-            return Report(dict(self._losses), {}, None)
-        maps = dict(beliefs.parts)
+        losses = {name: self.memory.losses.get(name, float("nan")) for name in self.losses}
+        if not self._trained:
+            return Report(losses, {}, None)
+        maps = dict(self._part_maps)
         if context is not None:
-            maps["score"] = self._score(beliefs, context)
-        return Report(
-            dict(self._losses), {name: values.astype(np.float32) for name, values in maps.items()}, beliefs.prediction
-        )
+            maps["score"] = self._score(context)
+        small = {name: values.astype(np.float32) for name, values in maps.items()}
+        return Report(losses, small, self._prediction.spectra)
 
     def latent(self) -> NDArray[np.float32] | None:
         """Return the surrogate's latent coordinates (N, L) of all candidates; None if it has none, or none yet."""
-        with threads(self.config["threads"]):
-            self.catch_up()
-            latent = None if self._surrogate is None else self._predict(self._surrogate).latent
+        with self.thinking():
+            latent = self._prediction.latent if self._trained else None
         return None if latent is None else latent.numpy()
 
     def learn(self, record: Record) -> None:
-        """Learn from the next record."""
-        if isinstance(record, Pool):
+        """Learn from the first image what patches are alike; train after each observation, once there are enough."""
+        if isinstance(record, Pool) and self.memory.patch_scaling is None:
             self._see(record)
-            self._prediction = self._beliefs = None
         elif isinstance(record, Observation):
-            self._learned += 1
-            self._beliefs = None
-            if self._learned >= self.config["initial"]:
+            self.forget("_part_maps")
+            if self.memory.learned >= self.config["initial"]:
                 self._train()
 
-    def state(self) -> Mapping[str, Any]:
-        """Return a snapshot for :meth:`load_state`."""
-        return {
-            **super().state(),
-            "autoencoder": to_arrays(self._autoencoder.state_dict()) if self._autoencoder else None,
-            "surrogate": self._surrogate.state() if self._surrogate else None,
-            "error_model": self._error_model.state() if self._error_model else None,
-        }
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a snapshot of an agent with the same config."""
-        super().load_state(state)
-        self._autoencoder = self._surrogate = self._error_model = self._prediction = self._beliefs = None
-        if state["autoencoder"] is not None:
-            self._autoencoder = create(lambda: Autoencoder(self._patch_shape), torch.Generator())
-            self._autoencoder.load_state_dict(to_tensors(state["autoencoder"]))
-        if state["surrogate"] is not None:
-            self._surrogate = self._make_surrogate()
-            self._surrogate.load_state(state["surrogate"])
-        if state["error_model"] is not None:
-            self._error_model = self._make_error_model(self._error_width)
-            self._error_model.load_state(state["error_model"])
-
     def _see(self, pool: Pool) -> None:
-        """Scale the patches; learn from the first image which of them are alike."""
-        if self._patch_scaling is None:
-            if self.config["initial"] > len(pool):
-                raise ValueError(
-                    f"the agent starts from {self.config['initial']} initial points, but the pool has {len(pool)} "
-                    "candidates; lower the option initial or choose a smaller stride"
-                )
-            self._patch_scaling = Scaling.of(pool.patches, axis=(0, 2, 3))
-        self._candidates = self._patch_scaling.scale(pool.patches)
-        if self._needs_autoencoder:
-            self._embed(torch.from_numpy(self._candidates))
-
-    def _embed(self, patches: Tensor) -> None:
-        """Give each patch its place in the latent space of an autoencoder that was trained with the first image."""
-        first = self._autoencoder is None
-        if self._autoencoder is None:
-            epochs = self.config.get("autoencoder_epochs", 30)
-            self._autoencoder = train_autoencoder(patches, self.generator("autoencoder"), epochs)
-        latent = self._autoencoder.evaluate(patches).numpy()
-        if self._feature_scaling is None:
-            self._feature_scaling = Scaling.of(latent, axis=(0,))
-        self._features = self._feature_scaling.scale(latent)
-        self._inverse, self._counted = np.zeros(len(patches)), 0
-        if first and self._start == "k-means":
-            clusters = KMeans(
-                self.config["initial"], n_init=4, random_state=int(self.numbers("k-means").integers(2**31))
+        initial = self.config["initial"]
+        if initial > len(pool):
+            raise ValueError(
+                f"the agent starts from {initial} initial points, but the pool has {len(pool)} candidates; lower the "
+                "option initial or choose a smaller stride"
             )
-            self._centroids = clusters.fit(self._features).cluster_centers_
+        memory = self.memory
+        memory.patch_scaling = Scaling.of(pool.patches, axis=(0, 2, 3))
+        by_clusters = self._start == "k-means"
+        novelty_space = self._slots.exploration_space if "exploration" in self.parts else None
+        if by_clusters or "autoencoder" in (self._slots.error_space, novelty_space):
+            epochs = self.config.get("autoencoder_epochs", 30)
+            autoencoder = train_autoencoder(self._candidates, self.generator("autoencoder"), epochs)
+            memory.autoencoder = to_arrays(autoencoder.state_dict())
+            memory.feature_scaling = Scaling.of(self._embedding, axis=(0,))
+        if by_clusters:
+            clusters = KMeans(initial, n_init=4, random_state=int(self.numbers("k-means").integers(2**31)))
+            memory.centroids = clusters.fit(self._features).cluster_centers_
 
     def _initial(self, n: int, available: NDArray[np.int64], already: int) -> list[Suggestion]:
-        """Return candidates unlike each other: the next clusters' nearest to the centroid, or random ones."""
+        """Return dissimilar candidates: those nearest to the centroids of the next clusters, or random ones."""
+        centroids = self.memory.centroids
         chosen: list[int] = []
         for number in range(already, already + n):
             free = np.setdiff1d(available, chosen)
-            if self._start == "k-means":
-                centroid = self._centroids[number % len(self._centroids)]
+            if centroids is not None:
+                centroid = centroids[number % len(centroids)]
                 chosen.append(int(free[((self._features[free] - centroid) ** 2).sum(axis=1).argmin()]))
             else:
                 chosen.append(int(self.numbers("initial", number).choice(free)))
@@ -230,87 +202,35 @@ class CuriosityAgent(ThreadedAgent):
 
     def _train(self) -> None:
         """Train surrogate and error model with everything learned so far."""
-        observations = self._observations[: self._learned]
-        indices = self.measured[: self._learned]
+        memory, observations = self.memory, self.learned
+        indices = self.measured[: len(observations)]
         measured = Measured(
-            patches=torch.from_numpy(self._candidates[indices]),
+            patches=self._candidates[indices],
             spectra=np.stack([observation.spectrum for observation in observations]),
             axis=observations[0].axis,
         )
-        first = self._surrogate is None
-        if self._surrogate is None:
-            self._surrogate = self._make_surrogate()
-        both = self.config.get("error_target") == "before+after" and not first
-        before = self._surrogate.mismatch(measured) if both else torch.zeros(self._learned)
+        both = self.config.get("error_target") == "before+after" and self._trained
+        before = self._surrogate.mismatch(measured) if both else torch.zeros(len(observations))
         surrogate_loss = self._surrogate.train(measured, self._draw)
+        memory.surrogate = self._surrogate.state()
+        self.forget("_prediction")
         error = before + self._surrogate.mismatch(measured)
-        # Relative to its mean the target stays in place while the surrogate becomes better.
+        # Relative to its mean the target stays in place while the surrogate improves.
         relative = error / error.mean().clamp_min(torch.finfo(error.dtype).tiny)
-        self._prediction = None
         if self._slots.error_space == "surrogate":
-            latent = self._predict(self._surrogate).latent
-            if latent is None:
-                raise ValueError(f"{type(self._surrogate).__name__} has no latent space to predict its error from")
-            self._latent_scaling = Scaling.of(latent.numpy(), axis=(0,))
-        features = self._error_features(self._surrogate)
-        if self._error_model is None:
-            self._error_width = features.shape[1]
-            self._error_model = self._make_error_model(self._error_width)
-        error_loss = self._error_model.train(features[indices], relative, self._draw)
-        self._losses = {"surrogate": surrogate_loss, "error_model": error_loss}
+            memory.latent_scaling = Scaling.of(self._latent.numpy(), axis=(0,))
+        error_loss = self._error_model.train(self._error_features[indices], relative, self._draw)
+        memory.error_model = self._error_model.state()
+        memory.losses = {"surrogate": surrogate_loss, "error_model": error_loss}
 
-    def _believe(self) -> Beliefs | None:
-        """Ask surrogate and error model about the whole pool, once after each training; None before the first."""
-        if self._surrogate is None or self._error_model is None:
-            return None
-        if self._beliefs is None:
-            parts = dict(self._error_model.predict(self._error_features(self._surrogate), self._draw))
-            if "exploration" in self.parts:
-                parts["exploration"] = self._novelty(self._surrogate)
-            self._beliefs = Beliefs(self._predict(self._surrogate).spectra, parts)
-        return self._beliefs
-
-    def _predict(self, surrogate: Surrogate) -> Prediction:
-        """Ask the surrogate about the whole pool, once after each training: this costs the most."""
-        if self._prediction is None:
-            self._prediction = surrogate.predict(torch.from_numpy(self._candidates))
-        return self._prediction
-
-    def _error_features(self, surrogate: Surrogate) -> Tensor:
-        """Return what the error of each candidate is predicted from, (N, F)."""
-        if self._slots.error_space == "autoencoder":
-            return torch.from_numpy(self._features)
-        latent = self._predict(surrogate).latent
-        if latent is None or self._latent_scaling is None:
-            raise ValueError("expected a surrogate that was trained and has a latent space")
-        return torch.from_numpy(self._latent_scaling.scale(latent.numpy()))
-
-    def _novelty(self, surrogate: Surrogate) -> Values:
-        """Return how far each candidate is from all measured ones, (N,), of mean 1."""
-        measured = self.measured[: self._learned]
-        if self._slots.exploration_space == "surrogate":
-            latent = self._predict(surrogate).latent
-            if latent is None:
-                raise ValueError(f"{type(surrogate).__name__} has no latent space to explore")
-            return latent_novelty(latent.double().numpy(), measured)
-        features = self._features.astype(np.float64)
-        for number in range(self._counted, self._learned):
-            # One column at a time, so that the last bits do not depend on how often the agent was asked.
-            self._inverse = self._inverse + inverse_distances(features, measured[number : number + 1])
-        self._counted = self._learned
-        return novelty_of(self._inverse, self._learned)
-
-    def _score(self, beliefs: Beliefs, context: Context) -> Values:
+    def _score(self, context: Context) -> Values:
         initial = self.config["initial"]
-        fraction = (self._learned - initial) / max(context.budget - initial, 1)
-        return self._slots.acquisition(beliefs.parts, min(fraction, 1.0))
+        fraction = (self.memory.learned - initial) / max(context.budget - initial, 1)
+        return self._slots.acquisition(self._part_maps, min(fraction, 1.0))
 
-    def _make_surrogate(self) -> Surrogate:
-        steps = len(self._observations[0].spectrum)
-        return self._slots.surrogate(self._patch_shape, steps, self.generator("surrogate"))
-
-    def _make_error_model(self, features: int) -> ErrorModel:
-        return self._slots.error_model(features, self.generator("error model"))
+    @property
+    def _trained(self) -> bool:
+        return self.memory.error_model is not None
 
     @property
     def _start(self) -> str:
@@ -319,23 +239,90 @@ class CuriosityAgent(ThreadedAgent):
     @property
     def _draw(self) -> Draw:
         """Random numbers for what is done after the last observation learned."""
-        return lambda purpose: self.generator(purpose, self._learned)
-
-    @property
-    def _needs_autoencoder(self) -> bool:
-        used = self._slots.error_space, self._slots.exploration_space if "exploration" in self.parts else ""
-        return self._start == "k-means" or "autoencoder" in used
+        return lambda purpose: self.generator(purpose, self.memory.learned)
 
     @property
     def _patch_shape(self) -> Shape:
         channels, height, width = self._candidates.shape[1:]
         return channels, height, width
 
+    @cached_property
+    def _candidates(self) -> Tensor:
+        """All patches (N, C, h, w), scaled."""
+        return torch.from_numpy(_known(self.memory.patch_scaling).scale(self.image.patches))
 
-def train_autoencoder(patches: Tensor, generator: torch.Generator, epochs: int = 30, batch: int = 64) -> Autoencoder:
-    """Return an autoencoder trained with `patches` (N, C, h, w), with Adam at a rate of 1e-3."""
-    channels, height, width = patches.shape[1:]
-    model = create(lambda: Autoencoder((channels, height, width)), generator)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    fit(model, optimizer, patches, patches, epochs=epochs, batch=batch, generator=generator)
-    return model
+    @cached_property
+    def _embedding(self) -> NDArray[np.float32]:
+        """The patches in the latent space of the autoencoder, (N, F)."""
+        autoencoder = create(lambda: Autoencoder(self._patch_shape), torch.Generator())
+        autoencoder.load_state_dict(to_tensors(self.memory.autoencoder))
+        return autoencoder.evaluate(self._candidates).numpy()
+
+    @cached_property
+    def _features(self) -> NDArray[np.float32]:
+        """The same, scaled."""
+        return _known(self.memory.feature_scaling).scale(self._embedding)
+
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        """The surrogate as it was last trained."""
+        steps = len(self.learned[0].spectrum)
+        surrogate = self._slots.surrogate(self._patch_shape, steps, self.generator("surrogate"))
+        if self.memory.surrogate is not None:
+            surrogate.load_state(self.memory.surrogate)
+        return surrogate
+
+    @cached_property
+    def _error_model(self) -> ErrorModel:
+        """The error model as it was last trained."""
+        model = self._slots.error_model(self._error_features.shape[1], self.generator("error model"))
+        if self.memory.error_model is not None:
+            model.load_state(self.memory.error_model)
+        return model
+
+    @cached_property
+    def _prediction(self) -> Prediction:
+        """What the surrogate says about the whole pool; this takes most of the time of a decision."""
+        return self._surrogate.predict(self._candidates)
+
+    @cached_property
+    def _part_maps(self) -> Parts:
+        """What error model and novelty say about the whole pool."""
+        parts = dict(self._error_model.predict(self._error_features, self._draw))
+        if "exploration" in self.parts:
+            parts["exploration"] = self._novelty()
+        return parts
+
+    @property
+    def _latent(self) -> Tensor:
+        latent = self._prediction.latent
+        if latent is None:
+            raise ValueError(
+                f"expected a surrogate with a latent space, got {type(self._surrogate).__name__}; choose the space of "
+                "the autoencoder"
+            )
+        return latent
+
+    @property
+    def _error_features(self) -> Tensor:
+        """What the error of each candidate is predicted from, (N, F)."""
+        if self._slots.error_space == "autoencoder":
+            return torch.from_numpy(self._features)
+        return torch.from_numpy(_known(self.memory.latent_scaling).scale(self._latent.numpy()))
+
+    def _novelty(self) -> Values:
+        """Return the distance of each candidate from all measured ones, (N,), of mean 1."""
+        measured = self.measured[: self.memory.learned]
+        if self._slots.exploration_space == "surrogate":
+            return latent_novelty(self._latent.double().numpy(), measured)
+        return self._running_novelty(measured)
+
+    @cached_property
+    def _running_novelty(self) -> RunningNovelty:
+        return RunningNovelty(self._features.astype(np.float64))
+
+
+def _known(scaling: Scaling | None) -> Scaling:
+    if scaling is None:
+        raise ValueError("expected the first image; it sets the scale")
+    return scaling

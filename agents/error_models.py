@@ -1,4 +1,4 @@
-"""The second slot of a curious agent: predicts from features of a patch how wrong the surrogate will be there."""
+"""The second slot of a curious agent: predicts the error of the surrogate from features of a patch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ class ErrorModel(Protocol):
         ...
 
     def predict(self, features: Tensor, draw: Draw) -> Mapping[str, Values]:
-        """Return for features (N, F) the part ``predicted_error`` (N,), and perhaps further ones."""
+        """Return the part ``predicted_error`` (N,) for features (N, F), and perhaps other parts."""
         ...
 
     def state(self) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ class HeadModel:
 
 
 class DropoutModel(HeadModel):
-    """The same with Monte-Carlo dropout: the mean over many thinned networks, and how much they differ.
+    """The same with Monte-Carlo dropout: mean and spread over many thinned networks.
 
     Parameters
     ----------
@@ -82,40 +82,28 @@ class DropoutModel(HeadModel):
     def predict(self, features: Tensor, draw: Draw) -> Mapping[str, Values]:
         """Return ``predicted_error`` and its ``spread``, both (N,) and relative to their mean over the pool.
 
-        Relative to their means, as in the authors' code, both have the same weight from the first decision on.
+        As in the authors' code; relative to their means, both have the same weight from the first decision on.
         """
         sampled = self.learner.model.sample(features, self._passes, draw("dropout")).double()
         mean, spread = (sampled / sampled.mean(dim=1, keepdim=True).clamp_min(1e-12)).numpy()
         return {"predicted_error": mean, "spread": spread}
 
 
-class FreshModel:
-    """A new network after each observation, for features that change with the surrogate.
+class FreshModel(HeadModel):
+    """A new network at each training, for features that change with the surrogate.
 
     Parameters
     ----------
     make : callable
-        Makes the network and how it is trained, from random numbers.
+        Makes the network, and how it is trained, from random numbers.
     """
 
     def __init__(self, make: Callable[[torch.Generator], Learner[ErrorHead]]) -> None:
+        super().__init__(make(torch.Generator()))
         self._make = make
-        self._learner = make(torch.Generator())
 
     def train(self, features: Tensor, errors: Tensor, draw: Draw) -> float:
-        """Learn anew from features (n, F) and relative errors (n,); return the mean squared error."""
+        """Train a new network with features (n, F) and relative errors (n,); return the mean squared error."""
         generator = draw("error model")
-        self._learner = self._make(generator)
-        return self._learner.train(features, errors, generator)
-
-    def predict(self, features: Tensor, draw: Draw) -> Mapping[str, Values]:  # noqa: ARG002  nothing random
-        """Return the ``predicted_error`` (N,) for features (N, F)."""
-        return {"predicted_error": self._learner.model.evaluate(features).double().numpy()}
-
-    def state(self) -> Mapping[str, Any]:
-        """Return a snapshot for :meth:`load_state`."""
-        return self._learner.state()
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a snapshot."""
-        self._learner.load_state(state)
+        self.learner = self._make(generator)
+        return self.learner.train(features, errors, generator)

@@ -7,17 +7,17 @@ from scipy.optimize import least_squares
 Values = NDArray[np.float64]
 
 PARAMETERS = ("offset", "slope", "amplitude", "imprint", "coercive", "width", "start")
-"""Of :func:`loop`, in this order."""
+"""The parameters of :func:`loop`, in this order."""
 
 
 def loop(bias: Values, parameters: Values) -> Values:
     """Return hysteresis loops for a bias waveform that begins at the foot of a rising or a falling branch.
 
-    Two branches of the same shape, ``offset + slope·V + amplitude·tanh((V − imprint ∓ coercive)/width)``, the upper
-    sign where the bias rises. Until its first extreme the sample goes from the state ``start`` to the first branch:
-    ``start + (s − start)(1 + s·t)/2``, where s = ±1 is the end of that branch and t its hyperbolic tangent. That is the
-    loop shape of switching spectroscopy (Jesse, Baddorf & Kalinin, Appl. Phys. Lett. 88, 062908 (2006)) with as few
-    parameters as a symmetric loop needs.
+    The two branches have the same shape, ``offset + slope·V + amplitude·tanh((V − imprint ∓ coercive)/width)``, with
+    the upper sign where the bias rises. Up to the first extreme of the bias, the sample goes from the state ``start``
+    to the first branch: ``start + (s − start)(1 + s·t)/2``, where s = ±1 is the end of that branch and t its hyperbolic
+    tangent. This is the loop shape of switching spectroscopy (Jesse, Baddorf & Kalinin, Appl. Phys. Lett. 88, 062908
+    (2006)) with as few parameters as a symmetric loop needs.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def loop(bias: Values, parameters: Values) -> Values:
 
 
 def fit_loop(bias: Values, spectrum: Values) -> Values:
-    """Return the parameters (7,) of the :func:`loop` nearest to a `spectrum` (K,), in the sense of least squares."""
+    """Return the parameters (7,) of the :func:`loop` that fits a `spectrum` (K,) best, by least squares."""
     scale, centre = max(float(np.ptp(spectrum)), np.finfo(float).tiny), float(spectrum.mean())
     largest = float(np.abs(bias).max())
     volt, value = bias / largest, (spectrum - centre) / scale
@@ -64,11 +64,11 @@ def triangle(steps: int, cycles: float, phase: float) -> Values:
     Parameters
     ----------
     steps : int
-        K, values of the waveform.
+        Number of values K.
     cycles : float
-        How many cycles they span.
+        Number of cycles.
     phase : float
-        Where in the cycle they begin, 0…1.
+        Where in the cycle the waveform begins, 0…1.
 
     Returns
     -------
@@ -79,13 +79,13 @@ def triangle(steps: int, cycles: float, phase: float) -> Values:
 
 
 def is_cyclic(axis: Values) -> bool:
-    """Return whether an axis (K,) goes up and down, as a bias does, and a wavenumber or a step number does not."""
+    """Return whether an axis (K,) goes up and down, as a bias does; a wavenumber or a step number does not."""
     steps = np.diff(axis)
     return bool((steps > 0).any() and (steps < 0).any())
 
 
 def _branches(bias: Values) -> tuple[Values, NDArray[np.bool_]]:
-    """Return the direction of each step, ±1, (K,), and whether it comes before the first extreme, (K,)."""
+    """Return the direction of each step, ±1, (K,), and whether it precedes the first extreme, (K,)."""
     direction = np.sign(np.diff(bias, append=2 * bias[-1] - bias[-2] if len(bias) > 1 else bias[-1] + 1))
     for step in range(1, len(direction)):
         if direction[step] == 0:
@@ -93,6 +93,6 @@ def _branches(bias: Values) -> tuple[Values, NDArray[np.bool_]]:
     direction[direction == 0] = 1.0
     turns = np.flatnonzero(direction != direction[0])
     virgin = np.arange(len(bias)) <= (turns[0] if len(turns) else len(bias))
-    # The extreme itself ends the branch that led to it.
+    # An extreme belongs to the branch that it ends.
     direction[1:] = np.where(np.diff(direction) != 0, direction[:-1], direction[1:])
     return direction, virgin

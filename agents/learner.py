@@ -1,4 +1,4 @@
-"""A network together with how it is trained: longer the first time, shortly after each new observation."""
+"""A network and how it is trained: at length the first time, shortly after each further observation."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar

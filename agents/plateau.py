@@ -1,12 +1,11 @@
-"""A way out of what cannot be learned: regions of pure noise keep a high error for ever, and hold a curious agent.
+"""A way off plateaus: regions of pure noise keep a high error for ever, and hold a curious agent.
 
-The remedies are those that Vatsavai et al., Digital Discovery 2025, doi 10.1039/d5dd00119f, name: avoid patches similar
-to past ones while the loss does not fall, put noise into the choice, ask the human.
+The remedies are those named by Vatsavai et al., Digital Discovery 2025, doi 10.1039/d5dd00119f: while the loss does not
+fall, avoid patches similar to past ones, add noise to the choice, or ask the human.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from agents.protocols import (
     Config,
     Context,
     Observation,
-    Pool,
     Question,
     Record,
     RecordError,
@@ -30,13 +28,13 @@ from agents.protocols import (
 
 CONTINUE, AVOID_SIMILAR, EXCLUDE = "continue", "avoid similar", "exclude this region"
 CHOICES = (CONTINUE, AVOID_SIMILAR, EXCLUDE)
-"""What a human may answer."""
+"""The answers that a human can give."""
 
 QUESTION = "The agent no longer learns"
-"""How the question begins."""
+"""The beginning of the question."""
 
 COMPONENTS = 10
-"""Principal components of patches in which likeness is measured."""
+"""Number of principal components of the patches in which similarity is measured."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Plateau:
 
 
 class PlateauEscape(BaseAgent):
-    """Lets another agent decide, and steps in while that one's loss does not fall.
+    """Lets another agent decide, and steps in while the loss of that one does not fall.
 
     Parameters
     ----------
@@ -67,9 +65,15 @@ class PlateauEscape(BaseAgent):
         The other agent; it must have a loss.
     """
 
-    snapshot: ClassVar[tuple[str, ...]] = (
-        *BaseAgent.snapshot, "_history", "_plateau", "_barred", "_seen", "_learned",
-    )  # fmt: skip
+    @dataclass
+    class Memory(BaseAgent.Memory):
+        """The inner agent's first loss after each observation; the plateau, and what a human excluded."""
+
+        losses: list[float] = field(default_factory=list)
+        plateau: Plateau | None = None
+        barred: set[int] = field(default_factory=set)
+
+    memory: Memory
 
     def __init__(self, config: Config, inner: Agent) -> None:
         super().__init__(config)
@@ -77,40 +81,34 @@ class PlateauEscape(BaseAgent):
             raise ValueError(f"expected an agent with a loss that can stop falling; {inner.config['agent']!r} has none")
         self.parts, self.losses = inner.parts, inner.losses
         self._inner = inner
-        self._history: list[float] = []  # the inner agent's first loss after each observation
-        self._learned: list[int] = []
-        self._plateau: Plateau | None = None
-        self._barred: set[int] = set()  # candidates that a human excluded
-        self._seen: Pool | None = None
 
     def ingest(self, *records: Record) -> None:
         """Take records in the order in which they happened; all of them or, if one is malformed, none."""
         for record in records:
-            # The text of the questions begins like no other agent's, so an answer can be checked before it is learned.
+            # No other agent's questions begin like these, so an answer can be checked before it is learned.
             if isinstance(record, Answer) and record.question.startswith(QUESTION) and record.answer not in CHOICES:
                 raise RecordError(f"expected one of {', '.join(CHOICES)} as an answer, got {record.answer!r}")
         super().ingest(*records)
 
     def suggest(self, n: int = 1, context: Context | None = None) -> Sequence[Suggestion] | Question:  # type: ignore[override]
-        """Return the next `n` distinct places, best first, or once a plateau the question what to do about it."""
+        """Return the next `n` distinct places, best first, or once for each plateau the question what to do."""
         self.catch_up()
         if self._waiting:
             return self._question()
         return super().suggest(n, context)
 
-    def report(self, context: Context | None = None) -> Report:
+    def believe(self, context: Context | None) -> Report:
         """Return what the inner agent believes."""
-        self.catch_up()
         return self._inner.report(context)
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return the inner agent's choice, or another one while its loss does not fall."""
-        context = replace(context, avoid=(*context.avoid, *sorted(self._barred)))
+        context = replace(context, avoid=(*context.avoid, *sorted(self.memory.barred)))
         remedy = self._remedy
         if remedy == "avoid-similar":
             free = self.available(context)
-            similar = free[self._likeness(free).argsort(kind="stable")]
-            # What is similar is avoided as far as enough other places are left.
+            similar = free[self._dissimilarity(free).argsort(kind="stable")]
+            # Enough places must be left.
             similar = similar[: min(int(self.config["avoid"] * len(free)), len(free) - n)]
             context = replace(context, avoid=(*context.avoid, *similar.tolist()))
             return [replace(suggestion, phase="avoiding similar") for suggestion in self._ask(n, context)]
@@ -119,28 +117,16 @@ class PlateauEscape(BaseAgent):
 
     def available(self, context: Context) -> NDArray[np.int64]:
         """Return the candidates that are left, see :meth:`BaseAgent.available`, outside of what a human excluded."""
-        return np.setdiff1d(super().available(context), sorted(self._barred))
+        return np.setdiff1d(super().available(context), sorted(self.memory.barred))
 
     def learn(self, record: Record) -> None:
         """Let the inner agent learn, and watch its loss."""
         self._inner.ingest(record)
-        if isinstance(record, Pool):
-            self._seen = record
-        elif isinstance(record, Answer):
-            self._take(record)
+        if isinstance(record, Answer):
+            self._take_answer(record)
         elif isinstance(record, Observation):
-            self._learned = [*self._learned, record.index]
-            self._history = [*self._history, self._inner.report().losses[self.losses[0]]]
+            self.memory.losses.append(self._inner.report().losses[self.losses[0]])
             self._watch()
-
-    def state(self) -> Mapping[str, Any]:
-        """Return a snapshot for :meth:`load_state`."""
-        return {**super().state(), "inner": self._inner.state()}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a snapshot of an agent with the same config."""
-        super().load_state(state)
-        self._inner.load_state(state["inner"])
 
     def _ask(self, n: int, context: Context) -> list[Suggestion]:
         suggestions = self._inner.suggest(n, context)
@@ -149,82 +135,84 @@ class PlateauEscape(BaseAgent):
         return list(suggestions)
 
     def _watch(self) -> None:
-        """Notice whether the loss fell over the last window, compared with the one before."""
+        """Compare the mean loss over the last window with that over the window before."""
         window = self.config["window"]
-        losses = np.array(self._history[-2 * window :])
+        losses = np.array(self.memory.losses[-2 * window :])
         flat = len(losses) == 2 * window and bool(
             losses[window:].mean() >= (1 - self.config["tolerance"]) * losses[:window].mean()
         )
         if not flat:
-            self._plateau = None
-        elif self._plateau is None:
-            self._plateau = Plateau(len(self._history))
+            self.memory.plateau = None
+        elif self.memory.plateau is None:
+            self.memory.plateau = Plateau(len(self.memory.losses))
 
     @property
     def _remedy(self) -> str:
-        """What is done now; empty while the loss falls or a human wants to go on as it is."""
-        if self._plateau is None:
+        """The present remedy; empty while the loss falls or where a human wants to go on."""
+        plateau = self.memory.plateau
+        if plateau is None:
             return ""
         if self.config["remedy"] == "ask":
-            return "avoid-similar" if self._plateau.answer == AVOID_SIMILAR else ""
+            return "avoid-similar" if plateau.answer == AVOID_SIMILAR else ""
         return str(self.config["remedy"])
 
     @property
     def _waiting(self) -> bool:
         """Whether the agent needs an answer before it can go on."""
-        return self.config["remedy"] == "ask" and self._plateau is not None and not self._plateau.answer
+        plateau = self.memory.plateau
+        return self.config["remedy"] == "ask" and plateau is not None and not plateau.answer
 
     def _question(self) -> Question:
         """Ask about this plateau; asked again, the question is the same."""
-        if self._plateau is None:
+        if self.memory.plateau is None:
             raise ValueError("expected a plateau to ask about")
-        window = self.config["window"]
-        upto = self._plateau.since
+        window, losses = self.config["window"], self.memory.losses
+        upto = self.memory.plateau.since
         centre, radius = self._region()
         return Question(
             f"{QUESTION} over the last {window} of {upto} spectra: {self.losses[0]} "
-            f"{np.mean(self._history[upto - window : upto]):.4g}, before that "
-            f"{np.mean(self._history[upto - 2 * window : upto - window]):.4g}. Half of them lie within {radius:.4g} nm "
+            f"{np.mean(losses[upto - window : upto]):.4g}, before that "
+            f"{np.mean(losses[upto - 2 * window : upto - window]):.4g}. Half of them lie within {radius:.4g} nm "
             f"of x = {centre[0]:.4g} nm, y = {centre[1]:.4g} nm. What now?",
             CHOICES,
         )
 
-    def _take(self, answer: Answer) -> None:
-        """Do what a human answered; answers to other questions are passed over."""
-        if self._waiting and self._plateau is not None and answer.question == self._question().text:
+    def _take_answer(self, answer: Answer) -> None:
+        """Do what a human answered; ignore answers to other questions."""
+        plateau = self.memory.plateau
+        if plateau is not None and self._waiting and answer.question == self._question().text:
             if answer.answer == EXCLUDE:
                 centre, radius = self._region()
-                distance = np.hypot(*(self._image.positions - centre).T)
-                self._barred = self._barred | set(np.flatnonzero(distance <= radius).tolist())
-            self._plateau = replace(self._plateau, answer=answer.answer)
+                distance = np.hypot(*(self.image.positions - centre).T)
+                self.memory.barred |= set(np.flatnonzero(distance <= radius).tolist())
+            self.memory.plateau = replace(plateau, answer=answer.answer)
 
     @property
-    def _stretch(self) -> tuple[int, int]:
-        """First and last + 1 of the observations that the plateau was noticed with: those of the last window."""
-        upto = self._plateau.since if self._plateau else len(self._learned)
-        return max(upto - self.config["window"], 0), upto
+    def _stretch(self) -> NDArray[np.int64]:
+        """The candidates measured in the last window before the plateau was noticed."""
+        upto = self.memory.plateau.since if self.memory.plateau else self.memory.learned
+        return self.measured[max(upto - self.config["window"], 0) : upto]
 
     def _region(self) -> tuple[NDArray[np.float64], float]:
         """Return the median place in nm of that stretch, and the median distance from it."""
-        places = self._image.positions[self._learned[slice(*self._stretch)]]
+        places = self.image.positions[self._stretch]
         centre = np.median(places, axis=0)
         return centre, float(np.median(np.hypot(*(places - centre).T)))
 
-    def _likeness(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how far each candidate's patch is from those that the plateau was noticed with, (m,).
+    def _dissimilarity(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the distance of each candidate's patch from those of that stretch, (m,).
 
-        Distances are taken in the principal components of the patches: there the noise of single pixels counts little.
+        Distances are between principal components of the patches, where the noise of single pixels counts little.
         """
-        patches = self._image.patches.reshape(len(self._image), -1).astype(np.float64)  # (N, C, h, w) → (N, C·h·w)
+        patches = self.image.patches.reshape(len(self.image), -1).astype(np.float64)  # (N, C, h, w) → (N, C·h·w)
         components = PCA(min(COMPONENTS, *patches.shape), svd_solver="covariance_eigh").fit_transform(patches)
-        past = self._learned[slice(*self._stretch)]
-        return np.asarray(cdist(components[candidates], components[past]).min(axis=1))
+        return np.asarray(cdist(components[candidates], components[self._stretch]).min(axis=1))
 
     def _disturb(self, chosen: list[Suggestion], context: Context) -> list[Suggestion]:
-        """Move each choice by Gaussian noise, and go to the nearest free candidate."""
-        positions = self._image.positions
+        """Move each choice by Gaussian noise, to the nearest free candidate."""
+        positions = self.image.positions
         width = self.config["noise"] * np.ptp(positions, axis=0).max()  # nm
-        numbers = self.numbers("noise", len(self._learned), len(context.pending))
+        numbers = self.numbers("noise", self.memory.learned, len(context.pending))
         free = self.available(context)
         moved = []
         for suggestion in chosen:
@@ -233,9 +221,3 @@ class PlateauEscape(BaseAgent):
             free = free[free != index]
             moved.append(Suggestion(index, "noise", parts=dict.fromkeys(self.parts, float("nan"))))
         return moved
-
-    @property
-    def _image(self) -> Pool:
-        if self._seen is None:
-            raise ValueError("expected a Pool before anything else; ingest one first")
-        return self._seen

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from agents.protocols import Pool
 
 MAX_CANDIDATES = 2500
-"""The automatic stride keeps the pool at or below this size (64-filter networks embed 2 500 patches in about 0.5 s)."""
+"""Largest pool of the automatic stride (64-filter networks embed 2 500 patches in about 0.5 s)."""
 
 
 def automatic_stride(shape: tuple[int, int], window: int) -> int:
@@ -41,15 +41,15 @@ def make_pool(
 ) -> Pool:
     """Cut an image into the candidates of a run.
 
-    A patch belongs to the centre of its pixel ``window // 2``; an even window therefore reaches one pixel further to
-    the left and below than to the right and above.
+    The position of a candidate is the centre of pixel ``window // 2`` of its patch. The patch of an even window
+    therefore extends one pixel further to smaller than to larger x and y.
 
     Parameters
     ----------
     frame : (C, ny, nx)
         The image; row 0 lies at y_min, column 0 at x_min.
     area : (x_min, x_max, y_min, y_max)
-        The imaged area in nm, to the outer edges of the pixels.
+        The imaged area in nm, up to the outer edges of the pixels.
     window : int
         Side of a patch in px.
     stride : int, optional

@@ -15,15 +15,15 @@ from scipy.spatial.distance import cdist
 Values = NDArray[np.float64]
 
 REACHES = (0.35, 0.7, 1.4, np.inf)
-"""Lengths to choose among, relative to the median distance of two measured points; ∞ leaves a feature out."""
+"""Lengths to choose from, relative to the median distance of two measured points; ∞ leaves a feature out."""
 
 NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Variances of the noise to choose among, relative to that of the process."""
+"""Variances of the noise to choose from, relative to that of the process."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What is known of each candidate: patches (N, D) flattened, and positions (N, 2) in nm."""
+    """Each candidate's flattened patch (N, D) and position (N, 2) in nm."""
 
     patches: Values
     positions: Values
@@ -78,7 +78,7 @@ def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Valu
         rotated = vectors.T @ centred  # (n, K)
         for noise in NOISES:
             inverse = 1 / (np.maximum(values, 0) + noise)  # (n,)
-            # (K + σ²)⁻¹ y over the diagonal of (K + σ²)⁻¹ is what each point is off by without itself.
+            # The error of each point when predicted from the others is (K + σ²)⁻¹ y over the diagonal of (K + σ²)⁻¹.
             off = vectors @ (inverse[:, None] * rotated) / (vectors**2 @ inverse)[:, None]  # (n, K)
             error = float((off**2).mean()) / variance
             if error < least:
@@ -87,7 +87,7 @@ def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Valu
 
 
 def _lengths(features: Features, measured: NDArray[np.int64]) -> Iterator[Kernel]:
-    """Yield kernels of all lengths to choose among."""
+    """Yield kernels of all lengths to choose from."""
     medians = []
     for values in (features.patches[measured], features.positions[measured]):
         distances = cdist(values, values)[np.triu_indices(len(measured), k=1)]
@@ -101,7 +101,7 @@ class Posterior:
     """What measured spectra say about all candidates.
 
     It keeps a row of the Cholesky factor for each observation, extended to the pool. One more observation therefore
-    costs a time that is linear in the pool and in the number of observations.
+    takes a time that is linear in the pool and in the number of observations.
 
     Parameters
     ----------
@@ -114,7 +114,14 @@ class Posterior:
     spectra : (n, K)
         What was measured there; their mean is that of the process.
     integration : (M,)
-        Candidates that stand for the whole pool where a variance is integrated over it.
+        Candidates that stand for the whole pool where a variance is integrated.
+
+    Attributes
+    ----------
+    variance : (N,)
+        Of the process, which is 1 without observations.
+    count : int
+        Number of observations, imagined ones included.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Posterior:
         kernel: Kernel,
         measured: NDArray[np.int64],
         spectra: Values,
+        *,
         integration: NDArray[np.int64],
     ) -> None:
         self._features, self._kernel, self._integration = features, kernel, integration
@@ -131,10 +139,10 @@ class Posterior:
         lower = cholesky(everywhere[:, measured] + kernel.noise * np.eye(n), lower=True)  # (n, n)
         self._rows = np.empty((2 * n, size))  # room to grow
         self._rows[:n] = solve_triangular(lower, everywhere, lower=True)
-        self._count = n
+        self.count = n
         self._offset = spectra.mean(axis=0)  # (K,)
         rows = self._rows[:n]
-        self.variance = np.maximum(1 - (rows**2).sum(axis=0), 0.0)  # (N,), that of the process is 1
+        self.variance = np.maximum(1 - (rows**2).sum(axis=0), 0.0)  # (N,)
         self._mean = rows.T @ solve_triangular(lower, spectra - self._offset, lower=True)  # (N, K)
         self._cross = kernel(features, integration, slice(None)) - rows[:, integration].T @ rows  # (M, N)
 
@@ -144,26 +152,26 @@ class Posterior:
         return np.asarray(self._mean + self._offset)
 
     def observe(self, index: int, spectrum: Values) -> None:
-        """Take one more spectrum, (K,)."""
+        """Condition on one more spectrum, (K,)."""
         off = spectrum - self.mean[index]
         deviation = np.sqrt(self.variance[index] + self._kernel.noise)
         self.imagine(index)
-        self._mean = self._mean + np.outer(self._rows[self._count - 1], off / deviation)
+        self._mean = self._mean + np.outer(self._rows[self.count - 1], off / deviation)
 
     def imagine(self, index: int) -> None:
-        """Take notice that a spectrum will be measured there, whatever it will be: variances depend on no more."""
-        if self._count == len(self._rows):
+        """Condition the variances on a future spectrum; they do not depend on its values."""
+        if self.count == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-        rows = self._rows[: self._count]
+        rows = self._rows[: self.count]
         column = self._kernel(self._features, np.array([index]), slice(None))[0] - rows[:, index] @ rows  # (N,)
         row = column / np.sqrt(self.variance[index] + self._kernel.noise)
-        self._rows[self._count] = row
-        self._count += 1
+        self._rows[self.count] = row
+        self.count += 1
         self.variance = np.maximum(self.variance - row**2, 0.0)
         self._cross -= np.outer(row[self._integration], row)
 
     def branch(self) -> "Posterior":
-        """Return a copy to imagine with. It shares the room to grow, so this one must not go on until it is done."""
+        """Return a copy to imagine with. It shares the spare rows, so do not change the original while using it."""
         other = copy.copy(self)
         other._cross = self._cross.copy()
         return other

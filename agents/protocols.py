@@ -1,9 +1,9 @@
-"""What an agent is, and the records it lives on. Plans import this module, so there is no torch here.
+"""What an agent is, and the records that it takes. Plans import this module, so it does not import torch.
 
 An agent is a *fold* over the records of a run: it ingests a :class:`Pool`, then :class:`Observation`,
-:class:`Exclusion` and :class:`Answer` records in the order in which they happened, and at any time it can be asked
-where to measure next. One that learns from earlier runs ingests a :class:`Past` of each before. The same records
-always lead to the same suggestion; that is what makes replay evidence.
+:class:`Exclusion` and :class:`Answer` records in the order in which they happened, and can be asked at any time where
+to measure next. One that learns from prior runs first ingests a :class:`Past` of each. The same records always lead
+to the same suggestion; this makes a replay evidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The places where a spectrum may be taken, and what the image looks like around each.
+    """The places where a spectrum may be taken, and the image around each.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Pool:
     patches : (N, C, h, w) float32
         The image around each candidate, in the units of its channels.
     grid : (rows, columns)
-        The candidates form this regular grid in C order, so ``map.reshape(grid)`` is a picture; rows × columns = N.
+        The candidates form this regular grid in C order, so ``map.reshape(grid)`` is an image; rows × columns = N.
     """
 
     positions: NDArray[np.float64]
@@ -46,15 +46,15 @@ class Observation:
     Attributes
     ----------
     index : int
-        Which candidate of the pool was measured.
+        The measured candidate of the pool.
     requested, position : (2,) float64
-        x and y in nm: asked for, and read back from the scanner.
+        x and y in nm: requested, and read back from the scanner.
     spectrum : (K,) float64
         The measured spectrum, in its own unit.
     time : float
         Instrument time in s.
     axis : (K,) float64, optional
-        What the spectrum is a function of, e.g. the bias in V of each step, where it is known.
+        The spectral axis, e.g. the bias in V of each step, where it is known.
     """
 
     index: int
@@ -67,16 +67,16 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """What an earlier run saw and measured, perhaps elsewhere on the sample; it comes before the first pool.
+    """What a prior run saw and measured, perhaps elsewhere on the sample; ingested before the first pool.
 
     Attributes
     ----------
     uid : str
         Of that run.
     pool : Pool
-        Its candidates. Their positions are not comparable with those of the present pool, their patches are.
+        Its candidates. Their patches are comparable with those of the present pool, their positions are not.
     observations : tuple of Observation
-        What was measured there, in order; the indices are those of its pool.
+        What was measured there, in order; the indices refer to its pool.
     """
 
     uid: str
@@ -86,7 +86,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A candidate that was tried and is not usable; it is never suggested again."""
+    """A candidate that was tried and cannot be used; it is never suggested again."""
 
     index: int
     reason: str
@@ -105,16 +105,16 @@ Record = Past | Pool | Observation | Exclusion | Answer
 
 @dataclass(frozen=True)
 class Context:
-    """What the plan knows at the moment of a decision; all of it can be read from the run's documents.
+    """What the plan knows when it asks for a decision; all of it can be read from the run's documents.
 
     Attributes
     ----------
     budget : int
         Points of the whole run, initial points included.
     pending : tuple of int
-        Candidates that were decided but are not measured yet; they are not available.
+        Candidates that were decided but not measured yet; they are not available.
     avoid : tuple of int
-        Candidates that whoever asks does not want now; they are not available either.
+        Candidates not wanted at present; they are not available either.
     """
 
     budget: int
@@ -131,10 +131,10 @@ class Suggestion:
     index : int
         A candidate of the pool.
     phase : str
-        ``"initial"`` while the agent collects what it starts from, afterwards its way of choosing
-        (``"curious"``, ``"random"``, ``"grid"`` …).
+        ``"initial"`` until the agent has what it starts from, then how it chose (``"curious"``, ``"random"``,
+        ``"grid"`` …).
     score : float
-        The acquisition value that won; NaN where the agent does not score.
+        The acquisition value of this candidate; NaN where the agent does not score.
     parts : mapping of str to float
         The score's ingredients at this candidate. The keys are the agent's :attr:`Agent.parts`.
     """
@@ -147,7 +147,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Question:
-    """What the agent must know from a human before it can go on."""
+    """What the agent must ask a human before it can continue."""
 
     text: str
     choices: tuple[str, ...]
@@ -162,10 +162,10 @@ class Report:
     losses : mapping of str to float
         Training losses; the keys are the agent's :attr:`Agent.losses`, NaN before the first training.
     maps : mapping of str to (N,) float32
-        Pictures over the pool (score, predicted error …); empty before the first training. ``predicted_error`` is
-        relative to what its agent knows. Where ``error_low`` and ``error_high`` stand beside it, these three are mean
-        squared errors against a spectrum to be measured, noise included, and ``reducible_error`` is without; all in
-        the square of the spectrum's unit.
+        Maps over the pool (score, predicted error …); empty before the first training. ``predicted_error`` is in a
+        unit of the agent's own. If there are ``error_low`` and ``error_high`` too, these three are mean squared errors
+        against a spectrum to be measured, noise included, and ``reducible_error`` is without noise; all in the square
+        of the spectrum's unit.
     prediction : (N, K) float32 or None
         The predicted spectrum at every candidate in the unit of the spectra; None for an agent that predicts none
         and before the first training.
@@ -178,23 +178,23 @@ class Report:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an agent believes of its own error, without knowing the truth.
+    """An agent's estimate of its own error, without knowledge of the truth.
 
-    Errors are mean squared errors of predicted spectra over the candidates that were not measured, relative to the
-    variance of spectra over the pool: 1 is no better than the mean spectrum.
+    Errors are mean squared errors of predicted spectra over the unmeasured candidates, relative to the variance of
+    spectra over the pool: 1 is no better than the mean spectrum.
 
     Attributes
     ----------
     error : float
-        The present error, noise included: against a spectrum that would be measured there.
+        The present error against spectra that would be measured there, noise included.
     low, high : float
         Its 90 % interval.
     noise : float
-        The part of it that is noise, which no further point removes.
+        The part of the error that is noise, which no further point removes.
     gain : float
-        By how much the next point is expected to lower it.
+        By how much the next point should lower the error.
     checks : int
-        Number of random validation points of this run on which it rests; under three, it ends no run.
+        Number of random validation points of this run that the estimate rests on; with fewer than three it ends no run.
     """
 
     error: float
@@ -215,10 +215,10 @@ class Agent(Protocol):
 
     Laws, tested for every registered agent:
 
-    - it never suggests a candidate that was measured, excluded, is pending or to be avoided, nor one outside the pool;
-    - the same config and the same records give the same suggestion, bit for bit on the same machine, torch build and
-      thread count, whatever was asked in between and however the records were grouped into calls;
-    - :attr:`config` is JSON-able and rebuilds the agent;
+    - it never suggests a candidate that is measured, excluded, pending or to be avoided, nor one outside the pool;
+    - the same config and records give the same suggestion, bit for bit on the same machine, torch build and thread
+      count, whatever was asked in between and however the records were grouped into calls;
+    - :attr:`config` can be written as JSON and rebuilds the agent;
     - a malformed record raises :class:`RecordError` and leaves the agent as it was;
     - ``load_state(state())`` restores it.
     """
@@ -261,7 +261,7 @@ class Agent(Protocol):
 
 @runtime_checkable
 class HasLatent(Protocol):
-    """What an agent may offer beside :class:`Agent`: where it places the candidates in a space of its own."""
+    """An optional ability of an :class:`Agent`: it places the candidates in a latent space."""
 
     def latent(self) -> NDArray[np.float32] | None:
         """Return the latent coordinates (N, L) of all candidates; None if there are none, or none yet."""
@@ -270,11 +270,26 @@ class HasLatent(Protocol):
 
 @runtime_checkable
 class EstimatesError(Protocol):
-    """What an agent may offer beside :class:`Agent`: it knows how well it knows."""
+    """An optional ability of an :class:`Agent`: it estimates its own error."""
 
     def estimate(self) -> Estimate | None:
         """Return how well everything ingested so far is known; None before the agent can tell."""
         ...
+
+
+@runtime_checkable
+class LearnsFromPast(Protocol):
+    """An optional ability of an :class:`Agent`: it takes a :class:`Past` of each prior run, before the first pool."""
+
+    @property
+    def learns_from_past(self) -> bool:
+        """Whether it does, with its present config."""
+        ...
+
+
+def learns_from_past(agent: Agent) -> bool:
+    """Return whether an agent takes records of prior runs, see :class:`LearnsFromPast`."""
+    return isinstance(agent, LearnsFromPast) and agent.learns_from_past
 
 
 class RecordError(ValueError):

@@ -20,13 +20,13 @@ class Scaling:
 
     @classmethod
     def of(cls, values: NDArray[np.floating], axis: tuple[int, ...]) -> "Scaling":
-        """Return the scaling for the range of `values` along `axis`."""
+        """Return the scaling of the range of `values` along `axis`."""
         low, high = values.min(axis=axis, keepdims=True), values.max(axis=axis, keepdims=True)
         return cls(np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
 
     @classmethod
     def keeping_zero(cls, values: NDArray[np.floating]) -> "Scaling":
-        """Return the scaling for all `values`; symmetric where they have both signs, so that 0 stays 0."""
+        """Return the scaling of the range of all `values`; symmetric if they have both signs, so that 0 stays 0."""
         low, high = float(values.min()), float(values.max())
         if low < 0 < high:
             high = max(-low, high)

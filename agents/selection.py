@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 Selection = Callable[[NDArray[np.float64], int, np.random.Generator], NDArray[np.int64]]
 """Takes scores (m,), how many to choose, and random numbers; returns distinct indices (n,), first choice first."""
 
+Choice = Literal["largest", "best-ten"]
+"""The name of a selection, as an option."""
+
 
 def largest(scores: NDArray[np.float64], n: int, numbers: np.random.Generator) -> NDArray[np.int64]:  # noqa: ARG001
-    """Return the places of the `n` largest scores, in descending order; of equals the first."""
+    """Return the places of the `n` largest scores, in descending order; the first of equal ones."""
     return np.argsort(-scores, kind="stable")[:n]
 
 
@@ -21,5 +25,4 @@ def among_best_ten(scores: NDArray[np.float64], n: int, numbers: np.random.Gener
     return numbers.choice(best, size=n, replace=False)
 
 
-SELECTIONS: Mapping[str, Selection] = MappingProxyType({"largest": largest, "best-ten": among_best_ten})
-"""By the name that an agent's option has."""
+SELECTIONS: Mapping[Choice, Selection] = MappingProxyType({"largest": largest, "best-ten": among_best_ten})

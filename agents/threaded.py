@@ -1,18 +1,16 @@
-"""Agents that compute with many threads: they fix how many, because the last bits of a sum depend on it."""
+"""Agents whose results depend on the number of computing threads, which they therefore fix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from agents.base import BaseAgent
-from agents.protocols import Context, Report, Suggestion
-from agents.training import threads
 
 
 class ThreadedAgent(BaseAgent):
-    """Thinks with the number of threads that its config names.
-
-    A subclass overrides :meth:`choose`, and where it learns also :meth:`learn` and :meth:`believe`.
+    """Thinks with the number of threads that its config names: the last bits of a sum depend on it.
 
     Parameters
     ----------
@@ -20,23 +18,26 @@ class ThreadedAgent(BaseAgent):
         With ``seed`` and ``threads``.
     """
 
-    def suggest(self, n: int = 1, context: Context | None = None) -> Sequence[Suggestion]:
-        """Return the next `n` distinct places, best first; see :meth:`BaseAgent.suggest`."""
-        with threads(self.config["threads"]):
-            return super().suggest(n, context)
-
-    def report(self, context: Context | None = None) -> Report:
-        """Return losses, maps and predicted spectra for what was ingested so far."""
-        with threads(self.config["threads"]):
-            self.catch_up()
-            return self.believe(context)
-
-    def believe(self, context: Context | None) -> Report:  # noqa: ARG002  for agents that score
-        """Return the report; everything ingested has been learned."""
-        return Report({}, {}, None)
+    @contextmanager
+    def thinking(self) -> Iterator[None]:
+        """Learn from everything ingested, and let the block ask; both with the agent's number of threads."""
+        with threads(self.config["threads"]), super().thinking():
+            yield
 
     def generator(self, purpose: str, *counters: int) -> torch.Generator:
-        """Return torch's kind of :meth:`BaseAgent.numbers`."""
+        """Return what :meth:`BaseAgent.numbers` is for numpy, for torch."""
         generator = torch.Generator()
         generator.manual_seed(int(self.numbers(purpose, *counters).integers(2**63)))
         return generator
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch and the other numerical libraries use `count` threads in this block."""
+    before = torch.get_num_threads()
+    with threadpool_limits(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -1,13 +1,11 @@
-"""One loop that trains every network, and what makes training reproducible."""
+"""The loop that trains every network, and state dicts as arrays."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # PyTorch imports it at an optimizer's first step: half a second in which no other thread gets on
-from threadpoolctl import threadpool_limits
+import torch._dynamo  # PyTorch imports it at an optimizer's first step, and blocks all other threads for half a second
 from torch import Tensor, nn
 
 from agents.models.layers import use_generator
@@ -23,7 +21,7 @@ def fit(
     generator: torch.Generator,
     batch: int | None = None,
 ) -> float:
-    """Train `model` to map `inputs` (n, …) to `targets` (n, …) in the sense of the mean squared error.
+    """Train `model` to map `inputs` (n, …) to `targets` (n, …) with the least mean squared error.
 
     Parameters
     ----------
@@ -34,7 +32,7 @@ def fit(
     epochs : int
         Passes through it.
     generator : torch.Generator
-        For the order of the batches and for dropout.
+        Draws the order of the batches, and dropout.
     batch : int, optional
         Size of a batch; by default everything at once, so that an epoch is one step.
 
@@ -58,21 +56,6 @@ def fit(
             losses.append(error.item() * len(chosen))
         loss = sum(losses) / len(inputs)
     return loss
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch and the other numerical libraries use `count` threads in this block.
-
-    Sums depend on how the work is shared out, so a reproducible agent fixes the number.
-    """
-    before = torch.get_num_threads()
-    with threadpool_limits(count):
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def to_arrays(state: Any) -> Any:

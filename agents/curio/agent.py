@@ -1,45 +1,34 @@
 """The agent ``curio``: curiosity about the error that a measurement can remove."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from agents.curio.calibration import Calibration
-from agents.curio.kernel import Indices, Kernel
-from agents.curio.model import Model
+from agents.curio.candidates import Candidates
+from agents.curio.kernel import Kernel
+from agents.curio.lessons import centre, sample
+from agents.curio.model import Model, learn_model
 from agents.curio.posterior import Posterior
 from agents.curio.sites import Sites
-from agents.protocols import Config, Context, Estimate, Observation, Past, Pool, Record, Report, Suggestion
+from agents.curio.spectra import Scored
+from agents.protocols import Context, Estimate, Observation, Past, Pool, Record, Report, Suggestion
 from agents.threaded import ThreadedAgent
-from agents.training import threads
 
 Values = NDArray[np.float64]
 
 GROWTH = 1.3
-"""The model is learned anew when there are so many times as many spectra."""
+"""The model is learned again when the number of spectra has grown by this factor."""
 
 SETTLED = 512
-"""With so many spectra the model is not learned anew any more."""
-
-WORKING = 4096
-"""Of as many candidates at most the variance is followed: all of a usual pool, an even lattice of a larger one."""
-
-INTEGRATED_OVER = 256
-"""As many candidates stand for all where a variance is integrated."""
-
-PAST_MEAN_COUNTS_AS = 3.0
-"""The mean spectrum of earlier runs is worth so many present spectra."""
-
-PAST_AT_MOST = 512
-"""Of earlier runs so many spectra at most are learned from, drawn evenly from all runs."""
+"""The model is not learned again beyond this many spectra."""
 
 PRESENT_FROM = 10
-"""With so many spectra of its own, a run does not ask earlier ones how wrong the model is."""
+"""From this many spectra of its own on, a run does not use prior runs to tell how wrong the model is."""
 
 TINY = np.finfo(float).tiny
 
@@ -54,77 +43,75 @@ class CurioAgent(ThreadedAgent):
         ``position`` and ``robust``.
     """
 
+    @dataclass
+    class Memory(ThreadedAgent.Memory):
+        """What was learned of the spectra.
+
+        Attributes
+        ----------
+        model : Model or None
+            As last learned.
+        modelled : int
+            Number of spectra of this run that the model was learned from.
+        inflation : list of float
+            The noise of each spectrum of this run, relative to that of a good one.
+        checks : list of (float, float)
+            The error of each check: expected and found.
+        """
+
+        model: Model | None = None
+        modelled: int = 0
+        inflation: list[float] = field(default_factory=list)
+        checks: list[tuple[float, float]] = field(default_factory=list)
+
+    memory: Memory
     parts = ("variance", "noise")
     losses = ("leave_one_out",)
     learns_from_past = True
-    snapshot: ClassVar[tuple[str, ...]] = (
-        *ThreadedAgent.snapshot,
-        "_learned",
-        "_seen",
-        "_model",
-        "_with_past",
-        "_learned_at",
-        "_later",
-        "_checks",
-    )
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self._learned = 0
-        self._seen: Pool | None = None  # the last image learned; there may be a later one that was not yet
-        self._model: Model | None = None
-        self._with_past = False  # whether it knows earlier runs
-        self._learned_at = 0  # how many spectra of this run the model knows
-        self._later: list[float] = []  # the noise of each later one, relative to that of a good one
-        self._checks: list[tuple[float, float]] = []  # the error of each check: expected and found
-        self._forget()
 
     def learn(self, record: Record) -> None:
         """Learn from the next record."""
         if isinstance(record, Pool):
-            self._seen = record
-            self._forget()
-            if self._model is None and self._past_count > 2:
+            if self.memory.model is None and self._prior_count > 2:
                 self._learn_model()
         elif isinstance(record, Observation):
-            self._observe(record.index, np.asarray(record.spectrum, dtype=np.float64))
+            self._observe(record)
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return checks where they are due, otherwise where most error would be removed, one after the other.
 
         With ``travel``, a batch comes in the order of a short way.
         """
-        posterior = self._fold()
+        posterior, model = self._posterior, self.memory.model
         if context.pending or n > 1:
             posterior = posterior.branch()
         for index in context.pending:
             posterior.imagine(index)
         free = np.zeros(len(self.pool), dtype=bool)
         free[self.available(context)] = True
-        last = [*self.measured, *context.pending][-1:]
-        first = self._learned + len(context.pending)
+        here = last = self._place(context)
+        first = self.memory.learned + len(context.pending)
         suggestions: list[Suggestion] = []
         for number in range(first, first + n):
             scores = self._scores(posterior, last)
             index, phase = self._pick(number, free, scores)
             parts = dict.fromkeys(self.parts, float("nan"))
-            if self._model is not None:
+            if model is not None:
                 _, variance = posterior.predict(index)
-                noise = self._model.noise
-                parts = {"variance": float(self._model.error(variance)) - noise, "noise": noise}
+                parts = {"variance": float(model.error(variance)) - model.noise, "noise": model.noise}
             suggestions.append(Suggestion(index, phase, float(scores[index]), parts))
-            free[index], last = False, [index]
+            free[index], last = False, index
             if len(suggestions) < n:
                 posterior.imagine(index)
-        here = [*self.measured, *context.pending][-1:]
-        return self._along(suggestions, here) if self.config["travel"] and here else suggestions
+        return self._ordered(suggestions, here) if self.config["travel"] and here is not None else suggestions
 
     def believe(self, context: Context | None) -> Report:
         """Return the maps, see :mod:`agents.curio`, and the predicted spectra."""
-        if self._model is None:
+        model = self.memory.model
+        if model is None:
             return Report(dict.fromkeys(self.losses, float("nan")), {}, None)
-        posterior, model, calibration = self._fold(), self._model, self._calibrate(self._model)
-        error = calibration.factor * model.error(posterior.variance)[self._nearest]
+        posterior, calibration = self._posterior, self._calibrate(model)
+        error = calibration.factor * model.error(posterior.variance)[self._candidates.nearest]
         low, high = calibration.quantiles
         maps = {
             "predicted_error": error,
@@ -133,29 +120,26 @@ class CurioAgent(ThreadedAgent):
             "reducible_error": error - calibration.factor * model.noise,
         }
         if context is not None:
-            maps["score"] = self._scores(posterior, [*self.measured, *context.pending][-1:])
-        loss = {"leave_one_out": model.left_out}
-        prediction = model.basis.compose(self._mean(posterior).T)
+            maps["score"] = self._scores(posterior, self._place(context))
+        every = len(self._candidates.tracked) == len(self.pool)
+        mean = posterior.mean if every else posterior.mean_at(np.arange(len(self.pool)))  # (r, N)
         small = {name: values.astype(np.float32) for name, values in maps.items()}
-        return Report(loss, small, prediction.astype(np.float32))
+        return Report({"leave_one_out": model.left_out}, small, model.basis.compose(mean.T).astype(np.float32))
 
     def estimate(self) -> Estimate | None:
         """Return how well everything ingested so far is known; None before there is a model."""
-        with threads(self.config["threads"]):
-            self.catch_up()
-            return self._estimate()
+        with self.thinking():
+            return None if self.memory.model is None else self._estimate(self.memory.model)
 
-    def _estimate(self) -> Estimate | None:
-        if self._model is None:
-            return None
-        posterior, model, calibration = self._fold(), self._model, self._calibrate(self._model)
+    def _estimate(self, model: Model) -> Estimate:
+        posterior, calibration = self._posterior, self._calibrate(model)
         left = np.ones(len(self.pool), dtype=bool)
         left[self.measured] = False
-        errors = model.error(posterior.variance)[self._nearest][left]
+        errors = model.error(posterior.variance)[self._candidates.nearest][left]
         error = float(errors.mean()) if errors.size else model.noise
-        # Spectra vary over the pool by what is predicted, and by what the prediction misses.
-        predicted = float(model.basis.weights @ posterior.mean.var(axis=1))
-        spread = (predicted + calibration.factor * error) or 1.0  # all spectra are the same: nothing is wrong
+        # The variance of spectra over the pool is that of the prediction plus the error of the prediction.
+        predicted = float(model.basis.importance @ posterior.mean.var(axis=1))
+        spread = (predicted + calibration.factor * error) or 1.0  # if all spectra are the same, there is no error
         gain = float(posterior.reduction().max())
         return Estimate(
             error=calibration.factor * error / spread,
@@ -166,223 +150,167 @@ class CurioAgent(ThreadedAgent):
             checks=calibration.checks,
         )
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a snapshot of an agent with the same config."""
-        super().load_state(state)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Drop what follows from the rest."""
-        self._sites: Sites | None = None
-        self._posterior: Posterior | None = None
-        self._reserve: Indices = np.empty(0, dtype=np.int64)
-        self._working: Indices = np.empty(0, dtype=np.int64)
-        self._nearest: Indices = np.empty(0, dtype=np.int64)
-
-    def _observe(self, index: int, spectrum: Values) -> None:
-        posterior, model = self._fold(), self._model
-        self._learned += 1
+    def _observe(self, observation: Observation) -> None:
+        """Check the prediction of a spectrum, decide how far to trust it, and learn the model again if it is time."""
+        memory, model = self.memory, self.memory.model
         if model is None:
-            if self._learned >= int(self.config["initial"]):
+            memory.inflation.append(1.0)
+            if memory.learned >= int(self.config["initial"]):
                 self._learn_model()
-            else:
-                posterior.imagine(index)
             return
-        centred = spectrum - model.basis.mean  # (K,)
-        scores = model.basis.project(centred)
-        mean, variance = posterior.predict(index)
-        if index in self._reserve:
+        centred = _values(observation) - model.basis.mean  # (K,)
+        mean, variance = self._posterior.predict(observation.index)
+        if observation.index in self._candidates.checks:
             found = float(((centred - model.basis.restore(mean)) ** 2).mean())
-            self._checks = [*self._checks, (float(model.error(variance)), found)]
-        weight = float(model.distrust((scores - mean) ** 2, variance))
-        self._later = [*self._later, weight]
-        if GROWTH * max(self._learned_at, 4) <= self._learned <= SETTLED:
+            memory.checks.append((float(model.error(variance)), found))
+        deviation = model.basis.project(centred) - mean
+        memory.inflation.append(float(model.distrust(deviation**2, variance)))
+        if GROWTH * max(memory.modelled, 4) <= memory.learned <= SETTLED:
             self._learn_model()
-        else:
-            posterior.observe(index, scores, weight)
 
     def _learn_model(self) -> None:
-        """Find basis, kernel and the trust in each spectrum anew, with earlier runs only if they help.
+        """Find basis, kernel and the trust in each spectrum, with prior runs only if they help.
 
-        They do if the present spectra, each predicted from all others, are less off; the geometric mean tells, so that
-        a few bad spectra do not decide.
+        They help if the present spectra, each predicted from all others, are predicted better. The geometric mean of
+        the errors decides, so that a few bad spectra do not.
         """
-        known = self._model.weights if self._model is not None else np.ones(0)
-        present = np.ones(self._learned)
-        present[: self._learned_at] = known[len(known) - self._learned_at :]
-        present[self._learned_at :] = self._later or 1.0
-        alone = together = None
-        if self._learned >= int(self.config["initial"]):
-            alone = self._learn_from([], present)
-        if self._past_count > 2:
-            together = self._learn_from(self._lessons(), present)
+        memory, prior = self.memory, self._prior_count
+        alone = self._model_of([]) if memory.learned >= int(self.config["initial"]) else None
+        together = self._model_of(self._lessons) if prior > 2 else None
         if alone is not None and together is not None:
-            off, other = together.found[self._past_count :], alone.found
-            together = together if np.log(off + TINY).mean() < np.log(other + TINY).mean() else None
-        self._with_past = together is not None
-        self._model = together or alone
-        self._learned_at, self._later, self._posterior = self._learned, [], None
+            with_them, without = (np.log(each + TINY).mean() for each in (together.found[prior:], alone.found))
+            together = together if with_them < without else None
+        memory.model = together or alone
+        memory.modelled = memory.learned
+        if memory.model is not None:
+            scored = memory.model.scored
+            memory.inflation = scored.inflation[len(scored) - memory.learned :].tolist()
+        self.forget("_as_modelled")
 
-    def _learn_from(self, past: Sequence[Past], present: Values) -> Model:
-        """Return the model of the spectra of `past` runs and of this one; `present` (n,) weighs its noise."""
-        centred: list[Values] = []
-        mean, weights = np.zeros(0), np.ones(0)
-        known = self._model.weights if self._model is not None and self._with_past else np.ones(self._past_count)
-        counts = [len(run.observations) for run in past]
-        earlier = zip((run.observations for run in past), np.split(known, np.cumsum(counts)), strict=False)
-        for run, noise in [*earlier, (tuple(self._observations[: self._learned]), present)]:
-            if not run:
-                continue
-            spectra = np.array([observation.spectrum for observation in run], dtype=np.float64)  # (n, K)
-            trust = 1 / noise
-            if centred:
-                mean = (trust @ spectra + PAST_MEAN_COUNTS_AS * mean) / (trust.sum() + PAST_MEAN_COUNTS_AS)
-            else:
-                mean = np.average(spectra, axis=0, weights=trust)
-            centred.append(spectra - mean)
-            weights = np.concatenate([weights, noise])
-        return Model.learn(
-            self._look(),
-            self._measured(self._learned, with_past=bool(past)),
-            np.concatenate(centred),
-            mean,
-            weights,
-            self._model,
-            self.numbers("model", self._learned),
+    def _model_of(self, past: Sequence[Past]) -> Model:
+        """Return the model of the spectra of `past` runs and of this one."""
+        before, count = self.memory.model, self._prior_count if past else 0
+        known = np.ones(count)  # the noise of their spectra
+        if before is not None and len(before.scored) > self.memory.modelled:
+            known = before.scored.inflation[:count]
+        inflation = np.concatenate([known, self.memory.inflation])
+        runs = [*(run.observations for run in past), self.learned]
+        ends = np.cumsum([len(run) for run in runs])[:-1]
+        centred, mean = centre(zip(runs, np.split(inflation, ends), strict=True))
+        size = len(self.pool)
+        return learn_model(
+            self._sites,
+            np.concatenate([np.arange(size, size + count), self.measured[: self.memory.learned]]),
+            centred,
+            mean=mean,
+            inflation=inflation,
+            before=before,
+            numbers=self.numbers("model", self.memory.learned),
             robust=self.config["robust"],
             position=self.config["position"],
         )
 
     @property
-    def _past_count(self) -> int:
-        return sum(len(run.observations) for run in self._lessons())
-
-    def _lessons(self) -> list[Past]:
-        """Return the earlier runs with as many of their spectra as are learned from."""
-        share = PAST_AT_MOST // max(len(self._past), 1)
-        lessons = []
-        for number, run in enumerate(self._past):
-            some = np.sort(self.numbers("past", number).permutation(len(run.observations))[:share])
-            lessons.append(replace(run, observations=tuple(run.observations[index] for index in some)))
-        return lessons
-
-    def _measured(self, count: int, *, with_past: bool) -> Indices:
-        """Return which sites were measured: those of earlier runs, if they count, and the first `count` of this one."""
-        size = len(self.pool)
-        past = np.arange(size, size + self._past_count) if with_past else np.empty(0, dtype=np.int64)
-        return np.concatenate([past, self.measured[:count]])
-
-    def _look(self) -> Sites:
-        """Return what is known of each place; which candidates are looked after, and which are kept for checks."""
-        if self._sites is None:
-            pool = self._seen or self.pool
-            self._sites = Sites.of(pool, self._lessons(), rings=self.config["surroundings"] == "rings")
-            lattice = _lattice(pool.grid)
-            self._nearest = _nearest_of(lattice, pool.grid)
-            self._working = lattice
-            every = int(self.config["checks"])
-            count = max(1, len(pool) // every) if every else 0
-            self._reserve = self.numbers("checks").permutation(len(pool))[:count]
-        return self._sites
-
-    def _fold(self) -> Posterior:
-        """Return the posterior; after a new model, a new image or a restart from the observations, in their order."""
-        if self._posterior is None:
-            sites = self._look()
-            count = len(self._working)
-            some = np.sort(self.numbers("integration").permutation(count)[:INTEGRATED_OVER])
-            if self._model is None:
-                kernel = Kernel.prior(len(sites.rings), 1)
-                nothing = np.empty(0)
-                self._posterior = Posterior(
-                    sites,
-                    kernel,
-                    self._measured(0, with_past=False),
-                    nothing[:, None],
-                    nothing,
-                    self._working,
-                    some,
-                    np.ones(1),
-                )
-                for index in self.measured[: self._learned]:
-                    self._posterior.imagine(int(index))
+    def _posterior(self) -> Posterior:
+        """What the spectra say; each one since the model was learned is added by itself."""
+        posterior, model = self._as_modelled, self.memory.model
+        done = posterior.count - (len(model.scored) - self.memory.modelled if model else 0)
+        for observation, inflation in zip(self.learned[done:], self.memory.inflation[done:], strict=False):
+            if model is None:
+                posterior.imagine(observation.index)
             else:
-                model = self._model
-                self._posterior = model.posterior(
-                    sites, self._measured(self._learned_at, with_past=self._with_past), self._working, some
-                )
-                for observation, weight in zip(self._observations[self._learned_at :], self._later, strict=False):
-                    centred = np.asarray(observation.spectrum, dtype=np.float64) - model.basis.mean
-                    self._posterior.observe(observation.index, model.basis.project(centred), weight)
-        return self._posterior
+                scores = model.basis.project(_values(observation) - model.basis.mean)
+                posterior.observe(observation.index, scores, inflation)
+        return posterior
 
-    def _scores(self, posterior: Posterior, last: list[int]) -> Values:
-        """Return by how much a spectrum at each candidate would lower the mean error, (N,); NaN where not looked after.
+    @cached_property
+    def _as_modelled(self) -> Posterior:
+        """The posterior of the spectra that the model was learned from; before, that of the prior kernel."""
+        model, use = self.memory.model, self._candidates
+        if model is not None:
+            return model.posterior(self._sites, tracked=use.tracked, integration=use.integration)
+        return Posterior(
+            self._sites,
+            Kernel.prior(len(self._sites.rings), 1),
+            Scored(np.empty(0, dtype=np.int64), np.empty((0, 1)), np.empty(0)),
+            tracked=use.tracked,
+            integration=use.integration,
+            importance=np.ones(1),
+        )
 
-        With ``travel``, per time: that of one spectrum, and of the way there.
+    @cached_property
+    def _sites(self) -> Sites:
+        return Sites.of(self.image, self._lessons, rings=self.config["surroundings"] == "rings")
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        every = int(self.config["checks"])
+        integration, checks = self.numbers("integration"), self.numbers("checks")
+        return Candidates.of(self.image.grid, every, integration=integration, checks=checks)
+
+    @cached_property
+    def _lessons(self) -> tuple[Past, ...]:
+        past = self.memory.past
+        return sample(past, (self.numbers("past", number) for number in range(len(past))))
+
+    @property
+    def _prior_count(self) -> int:
+        """Number of spectra of prior runs to learn from."""
+        return sum(len(run.observations) for run in self._lessons)
+
+    def _place(self, context: Context) -> int | None:
+        """Return the candidate where the scanner will be, if it was sent to any."""
+        return next(iter([*context.pending[::-1], *self.measured[::-1]]), None)
+
+    def _scores(self, posterior: Posterior, here: int | None) -> Values:
+        """Return by how much a spectrum at each candidate would lower the mean error, (N,); NaN where not tracked.
+
+        With ``travel``, per time: that of one spectrum, and of the move there.
         """
         scores = np.full(len(self.pool), np.nan)
-        scores[self._working] = posterior.reduction()
+        scores[self._candidates.tracked] = posterior.reduction()
         travel = float(self.config["travel"])
-        if travel and last:
+        if travel and here is not None:
             positions = self.pool.positions
-            scores /= 1 + cdist(positions[last], positions)[0] / travel
+            scores /= 1 + cdist(positions[[here]], positions)[0] / travel
         return scores
 
-    def _along(self, suggestions: list[Suggestion], here: list[int]) -> list[Suggestion]:
+    def _pick(self, number: int, free: NDArray[np.bool_], scores: Values) -> tuple[int, str]:
+        """Return the candidate for the point of this `number`, and its phase."""
+        reserved, modelled = self._candidates.checks, self.memory.model is not None
+        every = int(self.config["checks"])
+        checks = reserved[free[reserved]]
+        if modelled and every and (number + 1) % every == 0 and checks.size:
+            return int(checks[0]), "check"  # before there is a model, there is nothing to check
+        others = free.copy()
+        others[reserved] = False
+        if not others.any():
+            others = free  # only reserved ones are left
+        if self.config["choice"] == "random":
+            return int(self.numbers("random", number).choice(np.flatnonzero(others))), "random"
+        phase = "curious" if modelled else "initial"
+        scored = np.flatnonzero(others & np.isfinite(scores))
+        if scored.size:
+            return int(scored[scores[scored].argmax()]), phase
+        return int(np.flatnonzero(others)[0]), phase  # all tracked ones are measured
+
+    def _ordered(self, suggestions: list[Suggestion], here: int) -> list[Suggestion]:
         """Return the suggestions in the order in which each is the nearest to the one before."""
         positions, left, ordered = self.pool.positions, list(suggestions), []
-        place = positions[here[0]]
+        place = positions[here]
         while left:
             away = [float(np.hypot(*(positions[suggestion.index] - place))) for suggestion in left]
             ordered.append(left.pop(int(np.argmin(away))))
             place = positions[ordered[-1].index]
         return ordered
 
-    def _pick(self, number: int, free: NDArray[np.bool_], scores: Values) -> tuple[int, str]:
-        """Return the candidate for the point of this `number`, and why."""
-        every = int(self.config["checks"])
-        checks = self._reserve[free[self._reserve]]
-        if self._model is not None and every and (number + 1) % every == 0 and checks.size:
-            return int(checks[0]), "check"  # before there is a model, there is nothing to check
-        others = free.copy()
-        others[self._reserve] = False
-        if not others.any():
-            others = free  # only those are left that were kept for checks
-        if self.config["choice"] == "random":
-            return int(self.numbers("random", number).choice(np.flatnonzero(others))), "random"
-        phase = "initial" if self._model is None else "curious"
-        scored = np.flatnonzero(others & np.isfinite(scores))
-        if scored.size:
-            return int(scored[scores[scored].argmax()]), phase
-        return int(np.flatnonzero(others)[0]), phase  # all of the lattice is measured
-
     def _calibrate(self, model: Model) -> Calibration:
-        expected, found = np.array(self._checks).reshape(-1, 2).T
-        # Earlier runs say how wrong the model is as long as this one has hardly begun.
-        present = slice(-self._learned_at if self._learned_at >= PRESENT_FROM else None, None)
+        modelled = self.memory.modelled
+        expected, found = np.array(self.memory.checks).reshape(-1, 2).T
+        # Prior runs say how wrong the model is as long as this one has hardly begun.
+        present = slice(-modelled if modelled >= PRESENT_FROM else None, None)
         return Calibration.of(expected, found, model.expected[present], model.found[present])
 
-    def _mean(self, posterior: Posterior) -> Values:
-        """Return the mean scores of all candidates, (r, N)."""
-        if len(self._working) == len(self.pool):
-            return posterior.mean
-        return posterior.mean_at(np.arange(len(self.pool)))
 
-
-def _lattice(grid: tuple[int, int]) -> Indices:
-    """Return candidates that lie evenly among all of a `grid`, at most :data:`WORKING`."""
-    rows, columns = grid
-    step = 1
-    while -(-rows // step) * -(-columns // step) > WORKING:
-        step += 1
-    return np.arange(rows * columns).reshape(grid)[step // 2 :: step, step // 2 :: step].ravel()
-
-
-def _nearest_of(lattice: Indices, grid: tuple[int, int]) -> Indices:
-    """Return which of the `lattice` lies nearest to each candidate, (N,)."""
-    if len(lattice) == grid[0] * grid[1]:
-        return np.arange(len(lattice))
-    y, x = np.indices(grid).reshape(2, -1)
-    _, nearest = KDTree(np.stack([y[lattice], x[lattice]], axis=1)).query(np.stack([y, x], axis=1))
-    return np.asarray(nearest, dtype=np.int64)
+def _values(observation: Observation) -> Values:
+    return np.asarray(observation.spectrum, dtype=np.float64)

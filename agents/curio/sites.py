@@ -1,4 +1,4 @@
-"""What is known of a place before a spectrum is taken there: its surroundings by rings, its position, its area."""
+"""What is known of a place before a spectrum is taken there: its surroundings in rings, its position, its area."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ RADII = (0.5, 1.5, 3.0, 6.0, 12.0, 24.0)
 """Outer radii in px of the rings around the centre of a patch; the last ring reaches its corners."""
 
 TYPICAL_OF = 300
-"""As many candidates tell what a typical distance is."""
+"""Most candidates between which a typical distance is taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """M places: the N candidates of the present pool, then what earlier runs measured.
+    """M places: the N candidates of the present pool, then the measured places of prior runs.
 
     Attributes
     ----------
     rings : tuple of (M, D_g) float64
         The patch in rings around its centre, one group for each ring of each channel. Distances within a group are
-        relative to those that are typical of the pool: the median of squares is 1.
+        relative to those typical of the pool: the median of their squares is 1.
     positions : (M, 2) float64
         x and y, scaled in the same way.
     area : (M,) int64
-        0 for the present pool, 1, 2 … for earlier runs; positions of different areas are not comparable.
+        0 for the present pool, 1, 2 … for prior runs; positions of different areas are not comparable.
     """
 
     rings: tuple[Values, ...]
@@ -39,17 +39,14 @@ class Sites:
 
     @classmethod
     def of(cls, pool: Pool, past: Sequence[Past] = (), *, rings: bool = True) -> "Sites":
-        """Return the sites of a pool and of what was measured in the `past`; without `rings`, each patch is one group.
+        """Return the sites of a pool and of the `past`; without `rings`, each patch is one group.
 
         Groups that are the same everywhere are left out.
         """
         measured = [[observation.index for observation in run.observations] for run in past]
-        patches = np.concatenate(
-            [pool.patches, *(run.pool.patches[index] for run, index in zip(past, measured, strict=True))]
-        ).astype(np.float64)  # (M, C, h, w)
-        positions = np.concatenate(
-            [pool.positions, *(run.pool.positions[index] for run, index in zip(past, measured, strict=True))]
-        )
+        earlier = list(zip((run.pool for run in past), measured, strict=True))
+        patches = np.concatenate([pool.patches, *(old.patches[index] for old, index in earlier)]).astype(np.float64)
+        positions = np.concatenate([pool.positions, *(old.positions[index] for old, index in earlier)])
         area = np.repeat(np.arange(len(past) + 1), [len(pool), *map(len, measured)])
         groups = _rings(patches) if rings else [patches.reshape(len(patches), -1)]
         some = np.random.default_rng(0).permutation(len(pool))[:TYPICAL_OF]

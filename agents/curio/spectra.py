@@ -1,9 +1,9 @@
-"""The few ways in which the spectra of a sample differ: a basis in which each is a handful of numbers.
+"""The few ways in which the spectra of a sample differ: a basis that turns each into a handful of scores.
 
-Principal components of the measured spectra. Neighbouring steps of a spectrum are far from independent, and noise
-spreads over all components, so that the first few hold nearly all that can be learned. Each spectrum has at most the
-influence of a typical one (as in spherical principal components, Locantore et al., Test 8, 1 (1999)): a loop with
-spikes does not turn the basis, while a rare phase, whose spectra are like one another, is still found.
+The basis consists of principal components of the measured spectra. Neighbouring steps of a spectrum are far from
+independent, while noise spreads over all components, so that the first few hold nearly all that can be learned. No
+spectrum has more influence than a typical one (as in spherical principal components, Locantore et al., Test 8, 1
+(1999)): a loop with spikes does not turn the basis, while a rare phase, whose spectra resemble each other, is found.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 RANK = 6
-"""As many components at most."""
+"""Most components."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """n measured spectra as scores.
+
+    Attributes
+    ----------
+    sites : (n,) int64
+        Where they were measured, as indices into :class:`~agents.curio.sites.Sites`.
+    scores : (n, r) float64
+        In a :class:`Basis`.
+    inflation : (n,) float64
+        The noise variance of each, relative to that of a good spectrum; at least 1.
+    """
+
+    sites: Indices
+    scores: Values
+    inflation: Values
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def __getitem__(self, some: Indices) -> "Scored":
+        return Scored(self.sites[some], self.scores[some], self.inflation[some])
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +53,9 @@ class Basis:
         In the unit of the spectra.
     directions : (r, K) float64
     scale : (r,) float64
-        Standard deviation along each, in the unit of the spectra.
+        Standard deviation along each direction, in the unit of the spectra.
     rest : float
-        What the basis leaves of a spectrum: the mean squared residual, per value.
+        The mean squared residual of a spectrum, per value.
     """
 
     mean: Values
@@ -38,10 +64,10 @@ class Basis:
     rest: float
 
     @classmethod
-    def of(cls, centred: Values, mean: Values, weights: Values) -> "Basis":
-        """Return the basis of spectra (n, K) from which a mean was taken, and of the `mean` (K,).
+    def of(cls, centred: Values, mean: Values, trust: Values) -> "Basis":
+        """Return the basis of spectra (n, K), given less the mean of their area, and of the present `mean` (K,).
 
-        `weights` (n,) say how far each is to be trusted.
+        `trust` (n,) weighs the spectra.
         """
         size = (centred**2).sum(axis=1)  # (n,)
         influence = np.sqrt(1 / np.maximum(size / (np.median(size) or 1.0), 1))
@@ -51,12 +77,17 @@ class Basis:
         # The sign of a singular vector is arbitrary; this one does not depend on the library.
         directions = directions * np.sign(directions[np.arange(rank), np.abs(directions).argmax(axis=1)])[:, None]
         scores = centred @ directions.T  # (n, r)
-        scale = np.sqrt(np.average(scores**2, axis=0, weights=weights))
-        rest = np.average(((centred - scores @ directions) ** 2).mean(axis=1), weights=weights)
+        scale = np.sqrt(np.average(scores**2, axis=0, weights=trust))
+        rest = np.average(((centred - scores @ directions) ** 2).mean(axis=1), weights=trust)
         return cls(mean, directions, np.maximum(scale, 1e-12 * scale.max() or 1.0), float(rest))
 
+    @property
+    def importance(self) -> Values:
+        """What a squared error of each score, 1 for one standard deviation, adds to the spectral MSE, (r,)."""
+        return np.asarray(self.scale**2 / self.directions.shape[1])
+
     def project(self, centred: Values) -> Values:
-        """Return the scores (…, r) of spectra (…, K) from which a mean was taken, in standard deviations."""
+        """Return the scores (…, r) of centred spectra (…, K), in standard deviations."""
         return np.asarray(centred @ self.directions.T / self.scale)
 
     def compose(self, scores: Values) -> Values:
@@ -64,10 +95,5 @@ class Basis:
         return self.mean + self.restore(scores)
 
     def restore(self, scores: Values) -> Values:
-        """Return the same without the mean."""
+        """Return the centred spectra (…, K) of `scores` (…, r)."""
         return np.asarray((scores * self.scale) @ self.directions)
-
-    @property
-    def weights(self) -> Values:
-        """What a squared error of each score, 1 for one standard deviation, adds to the spectral MSE, (r,)."""
-        return np.asarray(self.scale**2 / self.directions.shape[1])

@@ -1,9 +1,10 @@
-"""An autoencoder of patches: what the image alone says about which places are alike."""
+"""An autoencoder of patches: the image alone tells which places are alike."""
 
 import torch
 from torch import Tensor, nn
 
-from agents.models.layers import convolutions, dense
+from agents.models.layers import convolutions, create, dense
+from agents.training import fit
 
 
 class Autoencoder(nn.Module):
@@ -43,3 +44,12 @@ class Autoencoder(nn.Module):
         """(n, C, h, w) → latent coordinates (n, L), as after training."""
         self.eval()
         return torch.cat([self.encode(part) for part in torch.split(patches, chunk)])
+
+
+def train_autoencoder(patches: Tensor, generator: torch.Generator, epochs: int = 30, batch: int = 64) -> Autoencoder:
+    """Return an autoencoder trained with `patches` (N, C, h, w), with Adam at a rate of 1e-3."""
+    channels, height, width = patches.shape[1:]
+    model = create(lambda: Autoencoder((channels, height, width)), generator)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    fit(model, optimizer, patches, patches, epochs=epochs, batch=batch, generator=generator)
+    return model

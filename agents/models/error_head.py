@@ -1,4 +1,4 @@
-"""Predicts how wrong another network will be."""
+"""Predicts the error of another network."""
 
 import torch
 from torch import Tensor, nn
@@ -42,17 +42,17 @@ class ErrorHead(nn.Module):
         """Return the mean and the standard deviation of the error over networks with dropout, (n, F) → (2, n).
 
         Gal & Ghahramani, *Dropout as a Bayesian approximation*, ICML 2016. Each pass is one thinned network, the same
-        for all places. The passes differ only in the weights of the last layer, in which the error is linear: its mean
-        and variance over the passes follow from the mean and the covariance of these weights.
+        for all places. The passes differ only in the weights of the last layer, and the error is linear in these: its
+        mean and variance over the passes follow from the mean and the covariance of the weights.
 
         Parameters
         ----------
         features : (n, F)
-            What the error is predicted from.
+            The error is predicted from these.
         passes : int
             Number of thinned networks S ≥ 2.
         generator : torch.Generator
-            For what is dropped.
+            Draws the hidden values to drop.
         """
         drawn = torch.rand((passes, self.last.in_features), generator=generator)
         kept = (drawn >= self.dropout.p) / (1 - self.dropout.p)  # (S, H)

@@ -19,7 +19,7 @@ from agents.models.layers import Dilated, Residual, convolutions, dense
 
 @dataclass(frozen=True)
 class Encoder:
-    """What the encoder of an Im2spec is made of, in the order of the fields.
+    """The layers of an Im2spec's encoder, in the order of the fields.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Im2spec(nn.Module):
     filters : int
         Width F of the convolutions.
     encoder : Encoder
-        What comes before the latent space.
+        The layers before the latent space.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Im2spec(nn.Module):
         patches : (n, C, h, w)
             Scaled like those of the training.
         chunk : int
-            As many patches at once as stay in the processor's cache.
+            Number of patches at once, so that they stay in the processor's cache.
         """
         self.eval()
         latent = torch.cat([self.encode(part) for part in torch.split(patches, chunk)])

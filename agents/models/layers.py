@@ -1,4 +1,4 @@
-"""What the networks are made of, without any global randomness."""
+"""The layers of the networks, without any global randomness."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=nn.Module)
 class Dropout(nn.Module):
     """Set each value to zero with probability `p` while training, and scale the others by 1/(1 − p).
 
-    Unlike :class:`torch.nn.Dropout` it draws from a generator of its own, which :func:`use_generator` sets.
+    Unlike :class:`torch.nn.Dropout` it draws from its own generator, which :func:`use_generator` sets.
     """
 
     def __init__(self, p: float) -> None:
@@ -74,7 +74,7 @@ class Residual(nn.Module):
 class Dilated(nn.Module):
     """3×3 convolutions of growing dilation, one after the other; their outputs are summed.
 
-    Each sees further than the one before without more weights: (n, channels, h, w) → (n, filters, h, w).
+    Each covers a larger area than the one before, without more weights: (n, channels, h, w) → (n, filters, h, w).
     """
 
     def __init__(self, channels: int, filters: int, layers: int, slope: float = 0.2) -> None:
@@ -108,7 +108,7 @@ def dense(*widths: int) -> nn.Sequential:
 
 
 def create(make: Callable[[], Model], generator: torch.Generator) -> Model:
-    """Return the network that `make` makes, with weights as PyTorch would give it but drawn from `generator`.
+    """Return the network that `make` makes, with weights distributed as in PyTorch but drawn from `generator`.
 
     Weights and biases are uniform in ±1/√fan_in (He et al. 2015 with negative slope √5).
     """

@@ -1,7 +1,7 @@
 """Spec2im: the inverse problem, from a spectrum to the image around the point where it was measured.
 
-The roles of :mod:`agents.models.im2spec` are exchanged. Several structures can give one spectrum, so where this is hard
-is another question than where Im2spec is.
+The roles of :mod:`agents.models.im2spec` are exchanged. Several structures can cause the same spectrum, so this problem
+is hard in other places than that of Im2spec.
 """
 
 import torch

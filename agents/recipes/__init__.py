@@ -1,1 +1,1 @@
-"""Named agents. Each function takes options with defaults and returns an agent whose config tells all of them."""
+"""Named agents: each recipe is a function from options to an agent, see :mod:`agents.options`."""

@@ -1,176 +1,122 @@
-"""What curiosity has to beat."""
+"""Simple methods that curiosity has to beat."""
 
-from typing import TYPE_CHECKING, get_args
+from typing import Literal
 
-from scipy.stats import qmc
+from pydantic import Field
 
 from agents.baselines import GridAgent, RandomAgent
-from agents.designs import FarthestPointAgent, KMeansAgent, QuasiRandomAgent, Space
-from agents.gaussian import GaussianProcessAgent
-from agents.options import MissingExtraError, one_of, whole
+from agents.options import MissingExtraError, Options, recipe
+from agents.protocols import Agent
+from agents.recipes.common import Learning, Seeded
 
-if TYPE_CHECKING:
-    from agents.deep_kernel import DeepKernelAgent
-
-SPACES = get_args(Space)
+SPACE = "Measure distances between positions, or between patches."
 
 
-def random(*, seed: int = 0) -> RandomAgent:
-    """Measures anywhere with equal probability; the floor that any strategy has to beat.
-
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    """
-    return RandomAgent({"agent": "random", "seed": whole("seed", seed, 0)})
+@recipe
+def random(options: Seeded) -> Agent:
+    """Measures anywhere with equal probability; every strategy has to beat it."""
+    return RandomAgent(options.config)
 
 
-def grid() -> GridAgent:
-    """Spreads its points evenly over the image; what most people do today."""
-    return GridAgent({"agent": "grid"})
+@recipe
+def grid(options: Options) -> Agent:
+    """Spreads its points evenly over the image; the usual practice."""
+    return GridAgent(options.config)
 
 
-def latin_hypercube(*, seed: int = 0) -> QuasiRandomAgent:
-    """Spreads its points so that each lies in a row and a column of its own.
-
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    """
-    return QuasiRandomAgent({"agent": "latin-hypercube", "seed": whole("seed", seed, 0)}, qmc.LatinHypercube)
+@recipe
+def latin_hypercube(options: Seeded) -> Agent:
+    """Spreads its points so that each has a row and a column of its own."""
+    return _quasi_random(options, "LatinHypercube")
 
 
-def sobol(*, seed: int = 0) -> QuasiRandomAgent:
-    """Follows a scrambled Sobol sequence over the image.
-
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    """
-    return QuasiRandomAgent({"agent": "sobol", "seed": whole("seed", seed, 0)}, qmc.Sobol)
+@recipe
+def sobol(options: Seeded) -> Agent:
+    """Follows a scrambled Sobol sequence over the image."""
+    return _quasi_random(options, "Sobol")
 
 
-def halton(*, seed: int = 0) -> QuasiRandomAgent:
-    """Follows a scrambled Halton sequence over the image.
-
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    """
-    return QuasiRandomAgent({"agent": "halton", "seed": whole("seed", seed, 0)}, qmc.Halton)
+@recipe
+def halton(options: Seeded) -> Agent:
+    """Follows a scrambled Halton sequence over the image."""
+    return _quasi_random(options, "Halton")
 
 
-def farthest_point(*, seed: int = 0, space: Space = "position") -> FarthestPointAgent:
-    """Measures where the nearest measured point is farthest away, in the image or among its patches.
+class FarthestPoint(Seeded):
+    """The options of ``farthest-point``."""
 
-    Parameters
-    ----------
-    seed : int
-        The first point follows from it.
-    space : {"position", "patch"}
-        Where distances are measured.
-    """
-    config = {"agent": "farthest-point", "seed": whole("seed", seed, 0), "space": one_of("space", space, SPACES)}
-    return FarthestPointAgent(config)
+    space: Literal["position", "patch"] = Field("position", description=SPACE)
 
 
-def k_means(*, seed: int = 0, threads: int = 1, space: Space = "patch") -> KMeansAgent:
-    """Measures the candidate nearest to the centre of each of as many clusters as it has points.
+@recipe
+def farthest_point(options: FarthestPoint) -> Agent:
+    """Measures where the nearest measured point is farthest away, in the image or among its patches."""
+    from agents.designs import FarthestPointAgent
 
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    threads : int
-        Threads for clustering.
-    space : {"position", "patch"}
-        Where distances are measured.
-    """
-    config = {
-        "agent": "k-means",
-        "seed": whole("seed", seed, 0),
-        "threads": whole("threads", threads, 1),
-        "space": one_of("space", space, SPACES),
-    }
-    return KMeansAgent(config)
+    return FarthestPointAgent(options.config)
 
 
-def gp_variance(*, seed: int = 0, initial: int = 20, threads: int = 1) -> GaussianProcessAgent:
-    """Measures where it learns most about the whole image, with a Gaussian process over patches and positions.
+class KMeans(Seeded):
+    """The options of ``k-means``."""
 
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    initial : int
-        Random points to begin with.
-    threads : int
-        Threads for linear algebra.
-    """
-    config = {
-        "agent": "gp-variance",
-        "seed": whole("seed", seed, 0),
-        "initial": whole("initial", initial, 3),
-        "threads": whole("threads", threads, 1),
-    }
-    return GaussianProcessAgent(config)
+    threads: int = Field(1, ge=1, description="Threads for clustering.")
+    space: Literal["position", "patch"] = Field("patch", description=SPACE)
 
 
-def deep_kernel(
-    *,
-    seed: int = 0,
-    initial: int = 30,
-    threads: int = 1,
-    target: str = "mean",
-    acquisition: str = "expected-improvement",
-    embedding: int = 2,
-    epochs: int = 100,
-    later_epochs: int = 5,
-) -> "DeepKernelAgent":
-    """Learns one number of each spectrum, with a network and a Gaussian process; needs ``curio-plans[gp]``.
+@recipe
+def k_means(options: KMeans) -> Agent:
+    """Divides the candidates into as many clusters as it has points, and measures nearest to each centroid."""
+    from agents.clusters import KMeansAgent
 
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    initial : int
-        Random points to begin with.
-    threads : int
-        Threads for training.
-    target : {"mean", "range"}
-        The number: the mean of a spectrum, or its largest value less its smallest.
-    acquisition : {"expected-improvement", "uncertainty"}
-        Measure where the number is expected to exceed the largest one so far, or where it is least known.
-    embedding : int
-        Dimensions in which the network puts a patch.
-    epochs, later_epochs : int
-        Steps of the first and of each later training.
+    return KMeansAgent(options.config)
 
-    Raises
-    ------
-    MissingExtraError
-        If gpytorch is not installed.
-    """
+
+class GaussianProcess(Learning):
+    """The options of ``gp-variance``."""
+
+    initial: int = Field(20, ge=3, description="Number of random initial points.")
+
+
+@recipe
+def gp_variance(options: GaussianProcess) -> Agent:
+    """Measures where it learns most about the whole image, with a Gaussian process over patches and positions."""
+    from agents.gaussian import GaussianProcessAgent
+
+    return GaussianProcessAgent(options.config)
+
+
+class DeepKernel(Learning):
+    """The options of ``deep-kernel``."""
+
+    initial: int = Field(30, ge=2, description="Number of random initial points.")
+    target: Literal["mean", "range"] = Field(
+        "mean", description="The number to learn: the mean of a spectrum, or its largest value minus its smallest."
+    )
+    acquisition: Literal["expected-improvement", "uncertainty"] = Field(
+        "expected-improvement",
+        description="Measure where the number should exceed the largest one so far, or where it is least known.",
+    )
+    embedding: int = Field(2, ge=1, description="Dimensions of the space in which the network embeds a patch.")
+    epochs: int = Field(100, ge=1, description="Steps of the first training.")
+    later_epochs: int = Field(5, ge=1, description="Steps of each later training.")
+
+
+@recipe
+def deep_kernel(options: DeepKernel) -> Agent:
+    """Learns one number of each spectrum, with a network and a Gaussian process; needs ``curio-plans[gp]``."""
     try:
-        from agents.deep_kernel import TARGETS, DeepKernelAgent
+        from agents.deep_kernel import DeepKernelAgent
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"the agent 'deep-kernel' needs {error.name}, which is not installed: pip install 'curio-plans[gp]'"
         ) from error
-    return DeepKernelAgent(
-        {
-            "agent": "deep-kernel",
-            "seed": whole("seed", seed, 0),
-            "initial": whole("initial", initial, 2),
-            "threads": whole("threads", threads, 1),
-            "target": one_of("target", target, TARGETS),
-            "acquisition": one_of("acquisition", acquisition, ("expected-improvement", "uncertainty")),
-            "embedding": whole("embedding", embedding, 1),
-            "epochs": whole("epochs", epochs, 1),
-            "later_epochs": whole("later_epochs", later_epochs, 1),
-        }
-    )
+    return DeepKernelAgent(options.config)
+
+
+def _quasi_random(options: Seeded, sampler: str) -> Agent:
+    """Return the agent that follows a sampler of :mod:`scipy.stats.qmc`."""
+    from scipy.stats import qmc
+
+    from agents.designs import QuasiRandomAgent
+
+    return QuasiRandomAgent(options.config, getattr(qmc, sampler))

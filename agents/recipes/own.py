@@ -1,57 +1,46 @@
 """The project's own agent."""
 
-from agents.curio.agent import CurioAgent
-from agents.options import between, one_of, whole
+from typing import Literal
+
+from pydantic import Field
+
+from agents.options import recipe
+from agents.protocols import Agent
+from agents.recipes.common import Learning
 
 
-def curio(
-    *,
-    seed: int = 0,
-    initial: int = 10,
-    threads: int = 1,
-    checks: int = 10,
-    travel: float = 0.0,
-    choice: str = "reducible",
-    surroundings: str = "rings",
-    position: bool = True,
-    robust: bool = True,
-) -> CurioAgent:
-    """Measures where that lowers the error of the whole map most, and knows how large that error is.
+class Curio(Learning):
+    """The options of ``curio``."""
 
-    A Gaussian process over what surrounds a place and where it lies; see :mod:`agents.curio`.
+    initial: int = Field(
+        10, ge=4, description="Points spread over the image, and over what it shows, before anything is learned."
+    )
+    checks: int = Field(
+        10, ge=0, description="Every so many points, one is random and only checks the estimated error; 0 for none."
+    )
+    travel: float = Field(
+        0.0,
+        ge=0,
+        le=1e9,
+        description="Distance in nm that the scanner moves in the time of one spectrum: near places are preferred. "
+        "0 if moving costs nothing.",
+    )
+    choice: Literal["reducible", "random"] = Field(
+        "reducible", description="Measure where most error can be removed, or at random, for comparison."
+    )
+    surroundings: Literal["rings", "patch"] = Field(
+        "rings", description="Learn how much each ring of the patch matters, or treat all its pixels alike."
+    )
+    position: bool = Field(True, description="Whether neighbouring places are alike, not only places that look alike.")
+    robust: bool = Field(True, description="Trust a spectrum less if it contradicts its neighbours and places like it.")
 
-    Parameters
-    ----------
-    seed : int
-        All randomness follows from it.
-    initial : int
-        Points spread evenly over the image and over what is seen in it, before anything is learned.
-    threads : int
-        Threads for linear algebra.
-    checks : int
-        Every so many points one is random and only checks the estimated error; 0 for none.
-    travel : float
-        What the scanner travels in nm in the time of one spectrum: prefers near places, for more learned in a minute
-        where moving takes long. 0: moving costs nothing.
-    choice : {"reducible", "random"}
-        Measure where most error can be removed, or anywhere: what the model makes of random points.
-    surroundings : {"rings", "patch"}
-        Learn how much each ring of the patch matters, or take all pixels alike.
-    position : bool
-        Whether near places are alike, or only places that look alike.
-    robust : bool
-        Trust spectra less that contradict their neighbours and their like.
+
+@recipe
+def curio(options: Curio) -> Agent:
+    """Measures where that lowers the error of the whole map most, and estimates that error.
+
+    A Gaussian process of the surroundings of a place and of its position; see :mod:`agents.curio`.
     """
-    config = {
-        "agent": "curio",
-        "seed": whole("seed", seed, 0),
-        "initial": whole("initial", initial, 4),
-        "threads": whole("threads", threads, 1),
-        "checks": whole("checks", checks, 0),
-        "travel": between("travel", travel, 0.0, 1e9),
-        "choice": one_of("choice", choice, ("reducible", "random")),
-        "surroundings": one_of("surroundings", surroundings, ("rings", "patch")),
-        "position": bool(position),
-        "robust": bool(robust),
-    }
-    return CurioAgent(config)
+    from agents.curio.agent import CurioAgent
+
+    return CurioAgent(options.config)

@@ -1,4 +1,4 @@
-"""The first slot of a curious agent: what it believes about the sample. One family a module."""
+"""The first slot of a curious agent: its model of the sample. One module for each family."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]
 """(C, h, w) of a patch."""
 
 Draw = Callable[[str], torch.Generator]
-"""Gives the random numbers for a purpose; they follow from the seed and the number of observations."""
+"""Returns the random numbers for a purpose; they follow from the seed and the number of observations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Measured:
     spectra : (n, K) float64
         In their own unit.
     axis : (K,) float64 or None
-        What a spectrum is a function of, e.g. the bias in V, where it is known.
+        The spectral axis, e.g. the bias in V, where it is known.
     """
 
     patches: Tensor
@@ -37,14 +37,14 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a surrogate says about patches.
+    """What a surrogate predicts for patches.
 
     Attributes
     ----------
     spectra : (N, K) float32 or None
         In their own unit; None for a surrogate that predicts something else.
     latent : (N, L) float32 or None
-        Coordinates in which alike patches are near; None for a surrogate that has no such space.
+        Coordinates in which similar patches are near each other; None for a surrogate without such a space.
     """
 
     spectra: NDArray[np.float32] | None
@@ -52,18 +52,18 @@ class Prediction:
 
 
 class Surrogate(Protocol):
-    """Learns the relation of patches and spectra, a little more with each observation."""
+    """Learns the relation between patches and spectra, a little more with each observation."""
 
     def train(self, measured: Measured, draw: Draw) -> float:
         """Learn from all that was measured; return the loss."""
         ...
 
     def mismatch(self, measured: Measured) -> Tensor:
-        """Return how wrong it is at each measured point, (n,), in a unit of its own."""
+        """Return its error at each measured point, (n,), in any unit."""
         ...
 
     def predict(self, patches: Tensor) -> Prediction:
-        """Return what it says about patches (N, C, h, w), scaled like those of the training."""
+        """Return what it predicts for patches (N, C, h, w), scaled like those of the training."""
         ...
 
     def state(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Im2spec with the care that the paper's training does not take: early stopping, weight decay, standardised targets."""
+"""Im2spec with more careful training than in the paper: early stopping, weight decay, standardised targets."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,24 +16,24 @@ HELD_OUT = 5
 """Every fifth observation is held out, always the same ones."""
 
 CHECK = 5
-"""Steps between two looks at the held-out observations."""
+"""Steps between two evaluations of the held-out observations."""
 
 GROWN = 1.1
-"""Start from new weights when there are so many times the observations of the last start."""
+"""Start from new weights when the number of observations has grown by this factor."""
 
 
 class CarefulSurrogate:
     """Im2spec; its mismatch is the mean squared error of a spectrum.
 
-    It trains until the error on held-out observations no longer falls, and goes back to the weights that were best
-    there. Spectra are learned as deviations from their mean, in units of their spread.
+    It trains until the error on held-out observations no longer falls, and restores the weights that were best there.
+    Spectra are learned as deviations from their mean, in units of their spread.
 
     Parameters
     ----------
     make : callable
         Makes the network.
     epochs, later : int
-        Steps at most from new weights, and after an observation that does not lead to a new start.
+        Most steps from new weights, and of each training in between.
     patience : int
         Steps without progress after which training ends.
     decay : float

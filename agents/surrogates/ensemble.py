@@ -1,4 +1,4 @@
-"""Several Im2spec networks, of which the best one speaks: the first workflow of the paper."""
+"""Several Im2spec networks, of which the best one predicts: the first workflow of the paper."""
 
 import copy
 from collections import deque
@@ -12,19 +12,19 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from agents.models.im2spec import Im2spec
 from agents.models.layers import create, use_generator
-from agents.scaling import Scaling
 from agents.surrogates import Draw, Measured, Prediction
+from agents.surrogates.network import ScaledSpectra
 from agents.training import fit, to_arrays, to_tensors
 
 BATCHES = 3
-"""Mini-batches an epoch."""
+"""Mini-batches per epoch."""
 
 HELD_OUT = 5
-"""Every fifth observation is held out for validation, always the same ones: a network that goes on from its weights
+"""Every fifth observation is held out for validation, always the same ones: a network that continues from its weights
 never saw them."""
 
 AVERAGED = 0.25
-"""Share of the epochs, the last ones, whose weights are averaged."""
+"""Weights are averaged over this share of the epochs, the last ones."""
 
 
 class Member:
@@ -39,7 +39,7 @@ class Member:
     generator : torch.Generator
         For the initial weights.
     window : int
-        The validation loss is averaged over so many of the last epochs.
+        The validation loss is averaged over this many of the last epochs.
     """
 
     def __init__(self, make: Callable[[], Im2spec], generator: torch.Generator, window: int = 50) -> None:
@@ -50,7 +50,7 @@ class Member:
 
     @property
     def averaged(self) -> Im2spec:
-        """The network with averaged weights: what predicts."""
+        """The network with averaged weights, which predicts."""
         return cast(Im2spec, self._average.module)
 
     @property
@@ -70,7 +70,7 @@ class Member:
             self._validation.append((error**2).mean().item())
             if epoch >= (1 - AVERAGED) * epochs - 1:
                 self._average.update_parameters(self.model)
-        # The averaged network needs statistics of its own for batch normalisation.
+        # The averaged network needs its own statistics for batch normalisation.
         use_generator(self._average, generator)
         update_bn([inputs], self._average)
 
@@ -92,10 +92,10 @@ class Member:
         self._validation.extend(state["validation"])
 
 
-class EnsembleSurrogate:
-    """The member with the lowest validation loss speaks; its mismatch is the mean absolute error of a spectrum.
+class EnsembleSurrogate(ScaledSpectra):
+    """The member with the lowest validation loss predicts; its mismatch is the mean absolute error of a spectrum.
 
-    All members are trained at first and in a random share of the later trainings; else only the best one is.
+    All members are trained at first, and in a random share of the later trainings; otherwise only the best one.
 
     Parameters
     ----------
@@ -113,11 +113,10 @@ class EnsembleSurrogate:
         self._later = later
         self._retrain = retrain
         self._best = -1  # not trained yet
-        self._scaling: Scaling | None = None  # that of the first spectra
 
     def train(self, measured: Measured, draw: Draw) -> float:
         """Learn from all that was measured; return the best member's validation loss."""
-        targets = self._targets(measured)
+        targets = self.scaled(measured)
         first = self._best < 0
         everyone = first or float(torch.rand(1, generator=draw("retrain"))) < self._retrain
         for number in range(len(self._members)) if everyone else (self._best,):
@@ -130,29 +129,19 @@ class EnsembleSurrogate:
     def mismatch(self, measured: Measured) -> Tensor:
         """Return the mean absolute error of each scaled spectrum, (n,)."""
         scaled, _ = self._members[self._best].averaged.evaluate(measured.patches)
-        return (scaled - self._targets(measured)).abs().mean(dim=1)
+        return (scaled - self.scaled(measured)).abs().mean(dim=1)
 
     def predict(self, patches: Tensor) -> Prediction:
         """Return the spectra and the latent space of the best member for patches (N, C, h, w)."""
-        scaled, latent = self._members[self._best].averaged.evaluate(patches)
-        return Prediction(self._scaling.restore(scaled.numpy()) if self._scaling else None, latent)
+        return self.prediction(*self._members[self._best].averaged.evaluate(patches))
 
     def state(self) -> Mapping[str, Any]:
         """Return a snapshot for :meth:`load_state`."""
-        return {
-            "members": [member.state() for member in self._members],
-            "best": self._best,
-            "scaling": self._scaling,
-        }
+        members = [member.state() for member in self._members]
+        return {"members": members, "best": self._best, "scaling": self.scaling}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a snapshot."""
         for member, stored in zip(self._members, state["members"], strict=True):
             member.load_state(stored)
-        self._best, self._scaling = state["best"], state["scaling"]
-
-    def _targets(self, measured: Measured) -> Tensor:
-        """Return the scaled spectra (n, K)."""
-        if self._scaling is None:
-            self._scaling = Scaling.keeping_zero(measured.spectra)
-        return torch.from_numpy(self._scaling.scale(measured.spectra))
+        self._best, self.scaling = state["best"], state["scaling"]

@@ -1,4 +1,4 @@
-"""A theory in place of a network, the loop of :mod:`agents.hysteresis`: curiosity goes where the theory fails."""
+"""A theory as the surrogate, the loop of :mod:`agents.hysteresis`: curiosity goes where the theory fails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,11 +22,11 @@ class TheorySurrogate:
     learner : Learner
         The network that predicts the parameters.
     mismatch : {"fit", "prediction"}
-        What counts as an error: what no parameters of the theory explain, or also what is wrong about parameters that
-        were predicted from the patch.
+        What counts as an error: what no parameters of the theory explain, or also the errors of parameters that are
+        predicted from the patch.
     cycles, phase : float
-        The waveform to assume, see :func:`agents.hysteresis.triangle`, where the axis of the spectra is not known or
-        does not go up and down.
+        The waveform to assume, see :func:`agents.hysteresis.triangle`, where the axis of the spectra is unknown or does
+        not go up and down.
     """
 
     def __init__(self, learner: Learner[Im2spec], *, mismatch: str, cycles: float, phase: float) -> None:
@@ -38,7 +38,7 @@ class TheorySurrogate:
         self._centre = self._spread = np.empty(0)  # of the first parameters, (7,): the network learns their deviation
 
     def train(self, measured: Measured, draw: Draw) -> float:
-        """Fit what is new and learn the parameters; return the mean squared error of the standardised parameters."""
+        """Fit the new spectra and learn the parameters; return the mean squared error of standardised parameters."""
         fitted = self._fit(measured)
         if not self._centre.size:
             spread = fitted.std(axis=0)

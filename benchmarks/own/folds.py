@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
 from agents import process
-from agents.curio.model import Model
+from agents.curio.model import learn_model
 from agents.curio.sites import Sites
 from benchmarks.problems import Problem
 from benchmarks.runner import Arrays, Job
@@ -52,13 +52,13 @@ def folds(sample: str, window: int) -> Folds:
 def _curio(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
     """Fit the agent's model twice: the second time with the weights that the first found for the spectra."""
     sites, spectra = Sites.of(problem.pool), problem.spectra[train]
-    weights, model = np.ones(len(train)), None
+    inflation, model = np.ones(len(train)), None
     for _ in range(2):
-        mean = np.average(spectra, axis=0, weights=1 / weights)
-        model = Model.learn(sites, train, spectra - mean, mean, weights, model, numbers)
-        weights = model.weights
+        mean = np.average(spectra, axis=0, weights=1 / inflation)
+        model = learn_model(sites, train, spectra - mean, mean=mean, inflation=inflation, before=model, numbers=numbers)
+        inflation = model.scored.inflation
     assert model is not None
-    return model.basis.compose(model.posterior(sites, train, test, np.arange(1)).mean.T)
+    return model.basis.compose(model.posterior(sites, tracked=test, integration=np.arange(1)).mean.T)
 
 
 def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
@@ -67,7 +67,7 @@ def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.rando
     features = process.Features(patches, problem.pool.positions)
     some = np.sort(numbers.permutation(train)[:KERNEL_FROM])
     kernel, _ = process.leave_one_out(features, some, problem.spectra[some])
-    return process.Posterior(features, kernel, train, problem.spectra[train], test[:1]).mean[test]
+    return process.Posterior(features, kernel, train, problem.spectra[train], integration=test[:1]).mean[test]
 
 
 def _trees(problem: Problem, train: Indices, test: Indices, _: np.random.Generator) -> Values:

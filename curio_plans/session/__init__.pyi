@@ -1,5 +1,5 @@
 from .binding import bind, limit, limits_of, name_agent
-from .interrupt import Interruption, OrderlyEngine
+from .interrupt import Interruption, OrderlyEngine, leave_in_order
 from .live import LiveView
 from .persistent import PersistentMetadata
 from .settings import Settings, SettingsError, load_settings
@@ -16,6 +16,7 @@ __all__ = [
     "StoredRuns",
     "TipSuspender",
     "bind",
+    "leave_in_order",
     "limit",
     "limits_of",
     "load_settings",

@@ -1,5 +1,7 @@
 """Ending a run in order when the process is told to end: signals, a closed output, a callback that ends the program."""
 
+import atexit
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -39,6 +41,45 @@ class OrderlyEngine(RunEngine):
             raise CallbackExitError(
                 f"a callback raised {type(error).__name__} at the {name.name} document; the run ends here"
             ) from error
+
+
+def leave_in_order(engine: Any) -> None:
+    """Let SIGTERM and SIGHUP end a session in order: first its run, with the tip withdrawn, then the process.
+
+    Without this they end the process at once: a service manager, a closed terminal or a logout would leave the tip on
+    the surface, and a run without a stop document. Ctrl-C stays with the RunEngine and the prompt.
+
+    Parameters
+    ----------
+    engine : RunEngine
+        Of the session; called in the main thread.
+    """
+
+    def receive(number: int, _: FrameType | None) -> None:
+        if engine.state.is_idle:
+            raise SystemExit(128 + number)
+        if not ending.is_set():
+            ending.set()
+            threading.Thread(target=end_run, args=(number,), name="leaving", daemon=True).start()
+
+    def end_run(number: int) -> None:
+        engine.abort(f"the process received {signal.Signals(number).name}")
+        while not left.wait(_RETRY_S):
+            # IPython lets nothing end it from within a cell, so again until it is at its prompt.
+            if engine.state.is_idle:
+                os.kill(os.getpid(), number)
+
+    def leave() -> None:
+        left.set()
+        for number in taken:
+            signal.signal(number, signal.SIG_IGN)
+
+    ending, left = threading.Event(), threading.Event()
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, receive)
+    atexit.register(leave)  # what ends the session is not interrupted
 
 
 class Interruption:

@@ -7,7 +7,6 @@ curio_plans/session/settings.py lists all settings. The queueserver executes the
 from multiprocessing.util import Finalize  # at exit, like atexit, but also in the queueserver's worker
 
 import matplotlib
-from bluesky import RunEngine
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.preprocessors import SupplementalData
 from bluesky.utils import ProgressBarManager
@@ -16,7 +15,7 @@ from matplotlib.backends import BackendFilter, backend_registry
 
 from curio_plans import Storage
 from curio_plans.documents import normalise
-from curio_plans.session import PersistentMetadata, load_settings
+from curio_plans.session import OrderlyEngine, PersistentMetadata, leave_in_order, load_settings
 from ophyd_devices.envelope import Envelope
 from ophyd_devices.registry import check_backend
 
@@ -25,7 +24,7 @@ data = settings.data.expanduser().resolve()
 tiled = settings.tiled
 
 metadata = PersistentMetadata(data / "metadata.db")
-RE = RunEngine(metadata, scan_id_source=metadata.next_scan_id, md_normalizer=normalise)
+RE = OrderlyEngine(metadata, scan_id_source=metadata.next_scan_id, md_normalizer=normalise)
 Finalize(None, metadata.flush, exitpriority=0)
 
 storage = Storage.remote(tiled.uri, tiled.api_key, data) if tiled else Storage.local(data)
@@ -46,3 +45,4 @@ if hasattr(get_ipython(), "register_magics"):  # in the queueserver there is no 
     from bluesky.magics import BlueskyMagics
 
     get_ipython().register_magics(BlueskyMagics)
+    leave_in_order(RE)

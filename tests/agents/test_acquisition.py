@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agents.acquisition import (
+    RunningNovelty,
     curious_or_conservative,
     decaying_exploration,
     expected_improvement,
@@ -25,6 +26,13 @@ def test_novelty_is_the_harmonic_mean_distance():
 
 def test_novelty_is_zero_where_everything_coincides():
     assert (latent_novelty(np.zeros((5, 2)), np.array([1, 2])) == 0).all()
+
+
+def test_novelty_by_columns_is_novelty():
+    latent = np.random.default_rng(0).normal(size=(40, 3))
+    running = RunningNovelty(latent)
+    for measured in (np.array([7]), np.array([7, 30, 2]), np.array([7, 30, 2]), np.array([7, 30, 2, 11])):
+        assert running(measured) == pytest.approx(latent_novelty(latent, measured))
 
 
 @given(values, values, st.floats(0, 1))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-import agents.curio.agent
+import agents.curio.candidates
 from agents.pool import make_pool
 from agents.protocols import Context, Exclusion, Observation, Past
 from agents.registry import build
@@ -144,11 +144,10 @@ def test_a_spectrum_that_contradicts_its_like_hardly_changes_the_map(surface):
     (clean, _), (robust, agent), (trusting, _) = found.values()
     assert robust < 1.3 * clean
     assert robust < 0.5 * trusting
-    state = agent.state()
-    weights = np.concatenate([state["_model"].weights, state["_later"]])
-    assert (weights[[8, 20, 33]] > 10).all()
-    assert np.median(weights) == 1
-    assert (weights >= 1).all()
+    inflation = np.array(agent.memory.inflation)
+    assert (inflation[[8, 20, 33]] > 10).all()
+    assert np.median(inflation) == 1
+    assert (inflation >= 1).all()
 
 
 @pytest.mark.parametrize(
@@ -189,8 +188,8 @@ def test_it_survives_what_is_the_same_everywhere(what, explore):
     assert all(math.isfinite(value) for value in dataclasses.astuple(known))
 
 
-def test_of_a_large_pool_it_looks_after_a_lattice(monkeypatch, explore):
-    monkeypatch.setattr(agents.curio.agent, "WORKING", 64)
+def test_of_a_large_pool_it_tracks_a_lattice(monkeypatch, explore):
+    monkeypatch.setattr(agents.curio.candidates, "TRACKED", 64)
     frame = np.random.default_rng(0).normal(size=(1, 34, 24)).cumsum(axis=2)
     pool = make_pool(frame, (0, 240, 0, 340), window=5, stride=1)
     middle = pool.patches[:, 0, 2, 2].astype(np.float64)
@@ -210,19 +209,19 @@ def test_of_a_large_pool_it_looks_after_a_lattice(monkeypatch, explore):
 def test_a_pool_that_needs_a_lattice_is_measured_at_its_true_size(explore):
     frame = np.random.default_rng(0).normal(size=(1, 78, 78)).cumsum(axis=1)
     pool = make_pool(frame, (0, 780, 0, 780), window=5, stride=1)
-    assert len(pool) > agents.curio.agent.WORKING
+    assert len(pool) > agents.curio.candidates.TRACKED
     agent, said = explore((pool, pool.patches[:, 0, 2, 2:].astype(np.float64)), 8, {"agent": "curio", "initial": 5})
     assert len({one.index for one in said}) == 8
     assert agent.report().prediction.shape == (len(pool), 3)
 
 
 def run_of(world, points, seed, agent="curio"):
-    """What an earlier run on a world measured."""
+    """What a prior run on a world measured."""
     decides = build({"agent": agent, "seed": seed})
     decides.ingest(world[0])
     for _ in range(points):
         decides.ingest(observe(world, decides.suggest(1, Context(budget=points))[0].index))
-    return Past(f"run {seed}", world[0], tuple(decides.state()["_observations"]))
+    return Past(f"run {seed}", world[0], tuple(decides.observations))
 
 
 def learned(world, points, past=(), seed=0):

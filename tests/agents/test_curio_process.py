@@ -7,11 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from agents.curio.calibration import Calibration
-from agents.curio.kernel import JITTER, Kernel, fit
-from agents.curio.model import SUSPICIOUS, Model
+from agents.curio.kernel import JITTER, Kernel
 from agents.curio.posterior import Posterior
 from agents.curio.sites import RADII, Sites
-from agents.curio.spectra import RANK, Basis
+from agents.curio.spectra import RANK, Basis, Scored
 from agents.pool import make_pool
 from agents.protocols import Observation, Past
 
@@ -30,7 +29,7 @@ IMPORTANCE = np.array([2.0, 0.5])
 
 @pytest.fixture(scope="module")
 def sites():
-    """56 candidates, and 12 places of two earlier runs."""
+    """56 candidates, and 12 places of two prior runs."""
     numbers = np.random.default_rng(0)
     rings = tuple(numbers.normal(size=(N + PAST, pixels)) / np.sqrt(pixels) for pixels in (1, 8, 16))
     return Sites(rings, numbers.uniform(size=(N + PAST, 2)), np.repeat([0, 1, 2], [N, 5, PAST - 5]))
@@ -44,8 +43,9 @@ def measured():
     return places, numbers.normal(size=(41, 2)), numbers.uniform(1, 4, size=41)
 
 
-def posterior(sites, places, scores, weights, working=EVERYWHERE, integration=EVERYWHERE):
-    return Posterior(sites, KERNEL, places, scores, weights, working, integration, IMPORTANCE)
+def posterior(sites, places, scores, inflation, tracked=EVERYWHERE, integration=EVERYWHERE):
+    scored = Scored(places, scores, inflation)
+    return Posterior(sites, KERNEL, scored, tracked=tracked, integration=integration, importance=IMPORTANCE)
 
 
 def by_hand(sites, places, scores, weights, predicted):
@@ -82,7 +82,7 @@ def test_one_spectrum_after_the_other_is_the_textbook_posterior_beyond_its_room_
         assert each.mean == pytest.approx(mean, abs=1e-9)
         assert each.variance == pytest.approx(np.diagonal(covariance, axis1=1, axis2=2), abs=1e-9)
         assert each.reduction() == pytest.approx(anew.reduction())
-    for site in (7, N + 2):  # a candidate, and a place of an earlier run
+    for site in (7, N + 2):  # a candidate, and a place of a prior run
         expected_mean, expected_covariance = by_hand(sites, places, scores, weights, [site])
         found_mean, found_variance = grown.predict(site)
         assert found_mean == pytest.approx(expected_mean[:, 0], abs=1e-9)
@@ -90,7 +90,7 @@ def test_one_spectrum_after_the_other_is_the_textbook_posterior_beyond_its_room_
 
 
 def test_the_mean_at_any_places_is_that_of_the_candidates(sites, measured):
-    grown = posterior(sites, *(each[:20] for each in measured), working=np.arange(0, N, 5), integration=np.arange(3))
+    grown = posterior(sites, *(each[:20] for each in measured), tracked=np.arange(0, N, 5), integration=np.arange(3))
     for place, score, weight in zip(*(each[20:] for each in measured), strict=True):
         grown.observe(place, score, weight)
     assert grown.mean_at(EVERYWHERE)[:, ::5] == pytest.approx(grown.mean)
@@ -140,7 +140,7 @@ def test_a_bad_spectrum_weighs_less(sites):
     nothing = posterior(sites, EVERYWHERE[:0], np.empty((0, 2)), np.empty(0))
     good, bad = nothing.branch(), posterior(sites, EVERYWHERE[:0], np.empty((0, 2)), np.empty(0))
     good.observe(4, np.ones(2))
-    bad.observe(4, np.ones(2), weight=100.0)
+    bad.observe(4, np.ones(2), inflation=100.0)
     assert (np.abs(bad.mean) < np.abs(good.mean)).all()
     assert (bad.variance >= good.variance).all()
 
@@ -151,14 +151,21 @@ def scene(seed=0, channels=2, size=24, window=7):
     return make_pool(frame, (0, 10 * size, 0, 10 * size), window=window, stride=1)
 
 
+def fit(sites, places, scores):
+    """Fit a kernel to good spectra, beginning at the prior."""
+    import agents.curio.fit
+
+    scored = Scored(places, scores, np.ones(len(places)))
+    return agents.curio.fit.fit(sites, scored, Kernel.prior(len(sites.rings), scores.shape[1]))
+
+
 def fitted(pool, scores, noise, count=80, seed=5):
     numbers = np.random.default_rng(seed)
     sites = Sites.of(pool)
     places = numbers.permutation(len(pool))[:count]
     scores = (scores - scores.mean(axis=0)) / scores.std(axis=0)
     scores = scores[places] + noise * numbers.normal(size=(count, scores.shape[1]))
-    start = Kernel.prior(len(sites.rings), scores.shape[1])
-    return fit(sites, places, scores, np.ones(count), start)
+    return fit(sites, places, scores)
 
 
 def test_the_kernel_finds_that_the_pixel_at_hand_matters_and_the_rest_does_not():
@@ -188,7 +195,7 @@ def test_the_kernel_finds_noise_where_there_is_nothing_else():
 def test_a_place_measured_twice_is_no_trouble():
     sites = Sites.of(scene(size=12))
     places = np.array([0, 0, 0, 5, 5, 9])
-    kernel = fit(sites, places, np.arange(12.0).reshape(6, 2), np.ones(6), Kernel.prior(len(sites.rings), 2))
+    kernel = fit(sites, places, np.arange(12.0).reshape(6, 2))
     for values in (kernel.lengths, kernel.structure, kernel.position, kernel.noise):
         assert np.isfinite(values).all()
         assert (values > 0).all()
@@ -203,7 +210,7 @@ def test_areas_are_joined_only_if_their_spectra_agree():
     found = []
     for sign in (1, 0):  # the same relation in both areas, and none in one
         scores = np.sin(2 * structure) * np.where(area == 0, 1, sign) + (1 - sign) * area * np.cos(3 * structure)
-        kernel = fit(sites, np.arange(80), scores[:, None], np.ones(80), Kernel.prior(1, 1))
+        kernel = fit(sites, np.arange(80), scores[:, None])
         found.append(kernel.transfer)
     assert found[0] > 0.9
     assert found[1] < 0.5
@@ -219,18 +226,17 @@ def loops(count, numbers):
 @pytest.mark.parametrize("noise", [1e-4, 0.01, 1.0])
 @pytest.mark.parametrize("unknown", [0.0, 0.1, 1.0])
 def test_the_farther_off_a_suspicious_spectrum_the_less_it_pulls_whatever_the_noise(noise, unknown):
-    prior = Kernel.prior(3, 1)
-    kernel = dataclasses.replace(prior, noise=np.array([noise]))
+    from agents.curio.model import SUSPICIOUS, distrust
+
+    kernel = dataclasses.replace(Kernel.prior(3, 1), noise=np.array([noise]))
     basis = Basis(np.zeros(8), np.eye(1, 8), np.ones(1), 0.0)
-    nothing = np.empty(0)
-    model = Model(basis, kernel, np.empty((0, 1)), nothing, 1.0, nothing, nothing, robust=True)
     variance = np.full((1, 60), unknown)
     deviation = np.linspace(0, 60, 60)
-    weights = model.distrust(deviation[None] * (variance + noise), variance)
+    inflation = distrust(basis, kernel, deviation[None] * (variance + noise), variance, typical=1.0)
     innocent = deviation <= SUSPICIOUS
-    assert (weights[innocent] == 1).all()
+    assert (inflation[innocent] == 1).all()
     # Its share in the sum of what is expected and what is found, times how far off it is, in expected deviations.
-    pull = np.sqrt(deviation) * (unknown + noise) / (unknown + noise * weights)
+    pull = np.sqrt(deviation) * (unknown + noise) / (unknown + noise * inflation)
     assert (np.diff(pull[~innocent]) < 0).all()
     assert pull[-1] < 0.03
 
@@ -271,7 +277,7 @@ def test_scores_and_spectra_belong_together(steps):
     assert basis.project(basis.restore(scores)) == pytest.approx(scores)
     # The error of spectra is that of the scores, weighted, and what the basis leaves.
     residual = ((spectra - basis.compose(0 * scores)) ** 2).mean()
-    assert basis.weights @ (scores**2).mean(axis=0) + basis.rest == pytest.approx(residual)
+    assert basis.importance @ (scores**2).mean(axis=0) + basis.rest == pytest.approx(residual)
 
 
 def test_spectra_that_are_all_the_same_have_a_basis():

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import pairwise_distances_argmin
 
-from agents.curiosity import train_autoencoder
 from agents.protocols import Context, Exclusion
 from agents.registry import build
 
@@ -95,6 +93,9 @@ def test_more_initial_points_than_candidates_are_refused(world):
 
 def test_the_autoencoder_tells_the_phases_apart(world):
     import torch
+    from sklearn.metrics import pairwise_distances_argmin
+
+    from agents.models import train_autoencoder
 
     pool = world[0]
     patches = torch.from_numpy(pool.patches)

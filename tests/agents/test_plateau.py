@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from agents.plateau import PlateauEscape
 from agents.pool import make_pool
 from agents.protocols import Answer, Context, ExhaustedError, Observation, Question, RecordError, Report, Suggestion
 from agents.registry import build
@@ -42,6 +41,8 @@ def pool():
 
 
 def escape(losses, **options):
+    from agents.plateau import PlateauEscape
+
     config = {
         "agent": "plateau-escape", "seed": 0, "inner": {"agent": "stubborn"}, "remedy": "avoid-similar",
         "window": 3, "tolerance": 0.05, "avoid": 0.5, "noise": 0.2, **options,

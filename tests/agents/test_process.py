@@ -25,7 +25,7 @@ def by_hand(features, measured, spectra, offset):
 def test_one_observation_after_the_other_is_the_textbook_posterior(features):
     numbers = np.random.default_rng(1)
     measured, spectra = numbers.permutation(60)[:25], numbers.normal(size=(25, 4))
-    posterior = Posterior(features, KERNEL, measured[:6], spectra[:6], EVERYWHERE)
+    posterior = Posterior(features, KERNEL, measured[:6], spectra[:6], integration=EVERYWHERE)
     for index, spectrum in zip(measured[6:], spectra[6:], strict=True):
         posterior.observe(index, spectrum)
     mean, covariance = by_hand(features, measured, spectra, spectra[:6].mean(axis=0))

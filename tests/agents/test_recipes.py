@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agents.protocols import Context, Pool
-from agents.registry import build, configure
+from agents.registry import build
 
 SMALL = {"initial": 8, "filters": 6}
 
@@ -62,34 +62,6 @@ def test_spec2im_predicts_patches_and_so_no_spectra(world, explore):
     assert set(report.maps) == {"predicted_error", "exploration", "score"}
     assert report.losses["surrogate"] < 1
     assert [suggestion.phase for suggestion in suggestions[8:]] == ["curious"] * 4
-
-
-def test_novelty_by_columns_is_novelty(world, explore):
-    from agents.acquisition import latent_novelty
-
-    agent, suggestions = explore(world, 14, {"agent": "paper-spec2im", **SMALL})
-    measured = np.array([suggestion.index for suggestion in suggestions])
-    whole = latent_novelty(agent._features.astype(float), measured)
-    assert agent.report().maps["exploration"] == pytest.approx(whole, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "chosen", "words"),
-    [
-        ("paper-ensemble", {"beta": 1.5}, "beta must be a number between 0 and 1"),
-        ("paper-ensemble", {"retrain": -0.1}, "retrain must be a number between 0 and 1"),
-        ("paper-latent-mcd", {"spread_during": "never"}, "spread_during must be one of exploration, run"),
-        ("theory", {"mismatch": "total"}, "mismatch must be one of fit, prediction"),
-        ("latent-careful", {"patience": 0}, "patience must be a whole number of at least 1"),
-        ("farthest-point", {"space": "outer"}, "space must be one of position, patch"),
-        ("deep-kernel", {"target": "beauty"}, "target must be one of mean, range"),
-        ("plateau-escape", {"remedy": "hope"}, "remedy must be one of avoid-similar, noise, ask"),
-        ("plateau-escape", {"inner": {"agent": "random"}}, "a loss that can stop falling; 'random' has none"),
-    ],
-)
-def test_options_out_of_range_are_refused(name, chosen, words):
-    with pytest.raises(ValueError, match=words):
-        configure(name, **chosen)
 
 
 def test_an_agent_whose_package_is_missing_says_what_to_install(monkeypatch):

@@ -1,16 +1,16 @@
+import lazy_loader
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
 
-from benchmarks import statistics
-from benchmarks.statistics import OWN
+pd = lazy_loader.load("pandas")
+stats = lazy_loader.load("scipy.stats", suppress_warning=True)
+statistics = lazy_loader.load("benchmarks.statistics", suppress_warning=True)
 
 
 def table(**losses):
     """Curves of two points each; the last is `losses`, a number for each seed."""
     rows = [
-        {"sample": "s", "budget": 2, "strategy": strategy, "regressor": OWN, "seed": seed, "points": points,
+        {"sample": "s", "budget": 2, "strategy": strategy, "regressor": statistics.OWN, "seed": seed, "points": points,
          "loss": loss + (2 - points) * rise, "nmse": loss / 10, "worst": loss / 5, "cpu_s": 1.0}
         for strategy, (numbers, rise) in losses.items()
         for seed, loss in enumerate(numbers)

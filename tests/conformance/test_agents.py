@@ -4,10 +4,10 @@ import copy
 import dataclasses
 import json
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +24,6 @@ from agents.protocols import (
     RecordError,
 )
 from agents.registry import build, configure, known_agents, options
-from curio_plans.plans import curiosity
-from curio_plans.study.replay import verify
 
 SMALL = {
     "initial": 4, "filters": 3, "epochs": 6, "later_epochs": 1, "error_epochs": 10, "autoencoder_epochs": 2,
@@ -124,7 +122,7 @@ def test_neither_asking_nor_grouping_nor_global_seeds_matter(name):
     first.ingest(POOL)
     said = measure(first, 9)
     second.ingest(POOL)
-    torch.rand(7)
+    import_module("torch").rand(7)
     np.random.rand(7)  # noqa: NPY002  somebody else's random numbers
     for _ in range(2):
         second.report(context(second))
@@ -134,6 +132,7 @@ def test_neither_asking_nor_grouping_nor_global_seeds_matter(name):
 
 @every_agent
 def test_it_leaves_global_random_numbers_and_threads_alone(name):
+    torch = import_module("torch")
     threads, numbers, more = torch.get_num_threads(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     agent = build(quick(name))
     agent.ingest(POOL)
@@ -179,9 +178,11 @@ def test_it_reports_what_it_said_it_would(name):
         agent.ingest(observe(suggestion.index))
 
 
-@pytest.mark.parametrize("name", [name for name in known_agents() if isinstance(build(quick(name)), EstimatesError)])
+@every_agent
 def test_an_estimate_of_its_error_follows_from_the_records_alone(name):
-    asked, late = build(quick(name, seed=2)), build(quick(name, seed=2))
+    asked, late = build(quick(name)), build(quick(name))
+    if not isinstance(asked, EstimatesError):
+        pytest.skip(f"{name} does not estimate its error")
     asked.ingest(POOL)
     said = []
     for _ in range(16):
@@ -308,6 +309,9 @@ def test_it_passes_over_answers_to_questions_it_did_not_ask(name):
 @every_agent
 @pytest.mark.parametrize("lookahead", [0, 1])
 def test_it_measures_in_the_plan_and_replays(name, lookahead, afm, engine, documents):
+    from curio_plans.plans import curiosity
+    from curio_plans.study.replay import verify
+
     engine(curiosity(afm, quick(name), 9, build=build, window=5, stride=3, lookahead=lookahead))
     verdict = verify(documents, build)
     assert verdict.identical, str(verdict)

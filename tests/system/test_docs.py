@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +26,9 @@ def blocks(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
-def test_the_examples_of_a_page_run(page, tmp_path):
+def test_the_examples_of_a_page_run(page, empty, tmp_path):
+    for directory in set(re.findall(r"^curio .*--data (\S+)", page.read_text(), flags=re.MULTILINE)):
+        shutil.copytree(empty, tmp_path / directory)  # the pages without --data show that one is made
     bin_directory = str(Path(sys.executable).parent)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("CURIO_")},

@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from bluesky import RunEngine
+from support import film, microscope
 
 from agents.protocols import Exclusion
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.study.replay import verify
-from ophyd_devices import AFM
 from ophyd_devices.backend import BackendError
-from ophyd_devices.twin import twin
+from ophyd_devices.twin import FaultyBackend, SimulatedClock, TwinBackend
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 POINTS = 6
@@ -41,13 +41,14 @@ FAULTS = {
 
 def outcome(wanderer, fault, policy):
     """Run into a fault; return what happened and what was kept."""
-    backend = twin(seed=3, faults=[fault])
-    afm = AFM(backend, name="afm")
-    afm.imager.pixels.put((32, 32))
-    afm.spectrometer.steps_per_cycle.put(16)
+    backend = FaultyBackend(TwinBackend(film(3), SimulatedClock(), 3), [fault], 3)
+    afm = microscope(backend)
     afm.imager.line_rate.put(100.0)
-    for device in (afm.scanner, afm.tip, afm.spectrometer, afm.imager):
-        device.timeout.put(0.2)
+    if fault["kind"] == "timeout":
+        device = {"move": afm.scanner, "engage": afm.tip, "frame": afm.imager}.get(
+            fault.get("action"), afm.spectrometer
+        )
+        device.timeout.put(0.5)
     engine, documents, history = RunEngine({}), [], History()
     engine.subscribe(history)
     engine.subscribe(lambda name, doc: documents.append((name, doc)))

@@ -7,6 +7,7 @@ CURIO_KILLS_TABLE   a file for the table of what happened
 import itertools
 import multiprocessing
 import os
+import shutil
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
+from support import write_sample
 
 from agents.registry import build, configure
 from curio_plans.documents.history import History
@@ -69,17 +71,19 @@ def measure(directory, sample, connection):
     connection.close()
 
 
-def phases(connection):
-    """Yield phase and time as the process tells them, first its run's uid."""
-    while True:
+def next_phase(connection, seconds=None):
+    """Return the phase that the process tells next, at first its run's uid; None at its end, or after `seconds`."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while connection.poll(None if deadline is None else max(0, deadline - time.monotonic())):
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            return
+            return None
         if message[0] == "start":
-            yield message[1], time.monotonic()
-        elif message in PHASES:
-            yield PHASES[message], time.monotonic()
+            return message[1]
+        if message in PHASES:
+            return PHASES[message]
+    return None
 
 
 def start(directory, sample):
@@ -91,21 +95,17 @@ def start(directory, sample):
     process = context.Process(target=measure, args=(directory, sample, theirs), daemon=True)
     process.start()
     theirs.close()
-    return process, phases(ours)
+    return process, ours
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tmp_path_factory.mktemp("killed") / "data"
+def data(empty, tmp_path_factory):
+    return shutil.copytree(empty, tmp_path_factory.mktemp("killed") / "data")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    image = rng.normal(size=(30, 32)).cumsum(axis=1)
-    path = tmp_path_factory.mktemp("sample") / "sample.npz"
-    np.savez(path, image=image, spectra=image[..., None] * np.linspace(-1, 1, 12) + rng.normal(size=(30, 32, 12)))
-    return path
+    return write_sample(tmp_path_factory.mktemp("sample") / "sample.npz", (30, 32), noise=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,10 @@ def whole(storage, data, recorded):
     """For each sample, the documents of a run that was never killed, and how long each phase took each time."""
     runs = {}
     for sample in SAMPLES:
-        process, told = start(data, recorded if sample == "recorded" else None)
-        (uid, _), *marks = told
+        process, connection = start(data, recorded if sample == "recorded" else None)
+        uid, marks = next_phase(connection), []
+        while (phase := next_phase(connection)) is not None:
+            marks.append((phase, time.monotonic()))
         process.join()
         durations = defaultdict(list)
         for (phase, began), (_, ended) in itertools.pairwise(marks):
@@ -152,14 +154,15 @@ def test_a_process_killed_at_any_moment_loses_nothing(number, whole, storage, da
     phase, sample = list(PHASES.values())[number % len(PHASES)], SAMPLES[number % len(SAMPLES)]
     expected, durations = whole[sample]
     occurrence = int(rng.integers(max(1, len(durations[phase]) - 1)))
-    process, told = start(data, recorded if sample == "recorded" else None)
-    uid, _ = next(told)
-    seen = 0
-    for found, _ in told:
+    process, connection = start(data, recorded if sample == "recorded" else None)
+    uid, seen = next_phase(connection), 0
+    while seen <= occurrence:
+        found = next_phase(connection)
+        assert found is not None, "it ended before it was killed"
         seen += found == phase
-        if seen > occurrence:
-            break
-    time.sleep(rng.uniform(0, durations[phase][occurrence]))
+    next_phase(
+        connection, rng.uniform(0, durations[phase][occurrence])
+    )  # or it is earlier in the next phase than before
     process.kill()
     process.join()
 

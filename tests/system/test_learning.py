@@ -16,7 +16,7 @@ class Follower(BaseAgent):
     learns_from_past = True
 
     def choose(self, n, context):
-        after = sum(observation.index for past in self._past for observation in past.observations)
+        after = sum(observation.index for past in self.past for observation in past.observations)
         free = self.available(context)
         return [Suggestion(int(free[after % len(free)]), "follow")]
 

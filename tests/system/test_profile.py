@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
-from support import python, write_sample
+from support import events, python, write_sample
 
 from curio_plans.session.persistent import PersistentMetadata
 from curio_plans.store.storage import Storage
@@ -36,6 +37,7 @@ class Session:
             dimensions=(50, 200),
             echo=False,
         )
+        self._shell.delayafterterminate = 5  # a session that is told to end takes a while
         self._welcome = None
 
     @property
@@ -53,12 +55,26 @@ class Session:
         assert "Traceback" not in answer, answer
         return answer
 
-    def end(self):
-        """Leave as a user does; return the exit status."""
-        self._shell.sendline("exit")
+    def send(self, line, until):
+        """Type a line and wait until it has printed what matches a pattern."""
+        _ = self.welcome
+        self._shell.sendline(line)
+        self._shell.expect(until)
+
+    @property
+    def pid(self):
+        return self._shell.pid
+
+    def wait(self):
+        """Wait for the end of the session; return its exit status."""
         self._shell.expect(pexpect.EOF)
         self._shell.close()
         return self._shell.exitstatus
+
+    def end(self):
+        """Leave as a user does; return the exit status."""
+        self._shell.sendline("exit")
+        return self.wait()
 
     def kill(self):
         self._shell.close(force=True)
@@ -114,6 +130,21 @@ def test_a_session_from_the_welcome_to_the_catalog(start, data):
     assert "2/2 decisions identical" in session.type("print(runs.verify())")
     assert "candidate" in session.type("print(runs.explain(5))")
     assert session.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
+def test_a_signal_ends_the_run_and_then_the_session(start, data, number):
+    session = start(CURIO_BACKEND="twin", CURIO_BACKEND_OPTIONS='{"seed": 1, "real_time": true}')
+    session.type("afm.imager.pixels.put((16, 16)); afm.imager.line_rate.put(8.0)")
+    session.send("RE(curiosity(afm, 'random', points=50, window=5))", until=r"\| +2 \|")
+    os.kill(session.pid, number)
+    assert session.wait() == 128 + number
+    with Storage.local(data) as storage:
+        (run,) = storage.runs()
+        contact = [event["data"]["afm_tip_contact"] for event in events(storage.documents(run.uid), "baseline")]
+    assert (run.exit_status, run.reason) == ("abort", f"the process received {number.name}")
+    assert run.points >= 2
+    assert contact == [False, False]
 
 
 def test_metadata_outlive_a_session_and_two_open_ones_share_them_but_no_number(start, tmp_path):

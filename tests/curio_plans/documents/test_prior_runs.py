@@ -33,8 +33,8 @@ class Heir(BaseAgent):
     learns_from_past = True
 
     def choose(self, n, context):
-        here = [(self.pool, observation) for observation in self._observations]
-        known = [(past.pool, observation) for past in self._past for observation in past.observations] + here
+        here = [(self.pool, observation) for observation in self.observations]
+        known = [(past.pool, observation) for past in self.past for observation in past.observations] + here
         free = self.available(context)
         if not known:
             return [Suggestion(int(index), "alone") for index in free[:n]]
@@ -133,7 +133,7 @@ def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, l
     assert chosen(storage.documents(learned)) == runs.what_if({"agent": "heir"}, learned).other.candidates.tolist()
     documents = storage.documents(learned)
     agent = rebuild_agent(AgentRun.read(documents, storage.lineage), build)
-    assert len(agent.state()["_past"][0].observations) == 6
+    assert len(agent.past[0].observations) == 6
 
 
 def test_an_agent_that_takes_no_prior_runs_is_asked_without_them(storage, build, learned):

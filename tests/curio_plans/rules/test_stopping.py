@@ -34,16 +34,16 @@ class Averaging(BaseAgent):
         return [Suggestion(int(index), "random") for index in numbers.choice(self.available(context), n, replace=False)]
 
     def report(self, context=None):
-        if not self._observations:
+        if not self.observations:
             return Report({}, {}, None)
-        mean = np.mean([one.spectrum for one in self._observations], axis=0)
+        mean = np.mean([one.spectrum for one in self.observations], axis=0)
         return Report({}, {}, np.tile(mean.astype(np.float32), (len(self.pool), 1)))
 
     def estimate(self):
-        checks = len(self._observations)
+        checks = len(self.observations)
         if checks < 3:
             return None
-        spectra = np.array([one.spectrum for one in self._observations])
+        spectra = np.array([one.spectrum for one in self.observations])
         error = float(np.sqrt(spectra.var(axis=0).mean() / spectra.var() / checks))
         return Estimate(error, 0.9 * error, 1.1 * error, 0.5 * error, error / checks, checks)
 
@@ -54,8 +54,8 @@ class Heir(Averaging):
     learns_from_past = True
 
     def choose(self, n, context):
-        if self._past and len(self.measured) == 0:
-            return [Suggestion(self._past[-1].observations[-1].index, "inherited")]
+        if self.past and len(self.measured) == 0:
+            return [Suggestion(self.past[-1].observations[-1].index, "inherited")]
         return super().choose(n, context)
 
 
