@@ -8,6 +8,7 @@ import pytest
 from bluesky import RunEngine
 from support import events, measure, microscope
 
+import curio_plans
 from agents.base import BaseAgent
 from agents.protocols import Exclusion, Past, Pool, Suggestion
 from curio_plans import report
@@ -18,9 +19,7 @@ from curio_plans.plans import curiosity, image
 from curio_plans.plans import resume as resume_plan
 from curio_plans.run.rehearsal import rehearse
 from curio_plans.run.resume import ResumeError
-from curio_plans.session.stored_runs import StoredRuns
 from curio_plans.store.storage import Storage
-from curio_plans.store.tiled_reader import read_documents
 from curio_plans.study.common import rebuild_agent
 from curio_plans.study.replay import verify
 
@@ -112,7 +111,7 @@ def test_a_run_decides_otherwise_for_what_an_earlier_one_measured(storage, run, 
 
 
 def test_the_digest_is_that_of_the_journal_in_tiled_too(storage, run, earlier, learned):
-    past = read_prior_run(History(read_documents(storage.catalog[earlier])))
+    past = read_prior_run(History(curio_plans.store.read_documents(storage.catalog[earlier])))
     assert digest(past) == storage.documents(learned)[0][1]["learned_from"][0]["digest"]
 
 
@@ -125,7 +124,7 @@ def test_only_the_first_thought_may_take_its_time(afm, storage, build, earlier):
 
 
 def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, learned):
-    runs = StoredRuns(storage, build)
+    runs = curio_plans.StoredRuns(storage, build)
     assert str(runs.verify(learned)) == "6/6 decisions identical"
     explanation = runs.explain(3, learned)
     assert "2 of 6 spectra, and 6 in 1 prior run(s)" in str(explanation)
@@ -137,7 +136,7 @@ def test_the_agent_is_the_same_wherever_it_is_rebuilt(storage, build, earlier, l
 
 
 def test_an_agent_that_takes_no_prior_runs_is_asked_without_them(storage, build, learned):
-    result = StoredRuns(storage, build).what_if({"agent": "wanderer"}, learned)
+    result = curio_plans.StoredRuns(storage, build).what_if({"agent": "wanderer"}, learned)
     assert result.other.label.endswith("without the prior runs")
 
 
@@ -166,7 +165,7 @@ def test_a_run_learns_from_several_and_from_one_that_itself_learned(storage, run
     start = storage.documents(uid)[0][1]
     assert [one["uid"] for one in start["learned_from"]] == [learned, earlier]
     assert History(storage.documents(uid)).decisions[0].records == 3
-    assert StoredRuns(storage, build).verify(uid).identical
+    assert curio_plans.StoredRuns(storage, build).verify(uid).identical
 
 
 def test_what_is_out_of_reach_is_excluded_after_earlier_runs_too(afm, storage, run, build, earlier, monkeypatch):
@@ -181,8 +180,10 @@ def test_what_is_out_of_reach_is_excluded_after_earlier_runs_too(afm, storage, r
     uid = run("heir", afm=afm, learn_from=[earlier])
     records = History(storage.documents(uid)).records
     assert [type(record) for record in records[:2]] == [Pool, Exclusion]
-    assert StoredRuns(storage, build).verify(uid).identical
-    assert StoredRuns(storage, build).what_if({"agent": "wanderer"}, uid).other.candidates.shape == (POINTS,)
+    assert curio_plans.StoredRuns(storage, build).verify(uid).identical
+    assert curio_plans.StoredRuns(storage, build).what_if({"agent": "wanderer"}, uid).other.candidates.shape == (
+        POINTS,
+    )
 
 
 def test_a_rehearsal_of_it_goes_through_all_steps(afm, storage, build, earlier):
@@ -192,7 +193,7 @@ def test_a_rehearsal_of_it_goes_through_all_steps(afm, storage, build, earlier):
 
 def test_an_earlier_run_that_is_gone_is_named(copied, build, earlier, learned):
     shutil.rmtree(copied.directory / "journal" / earlier)
-    runs = StoredRuns(copied, build)
+    runs = curio_plans.StoredRuns(copied, build)
     words = f"run {learned} learned from run {earlier}, whose documents are missing here: bring them back"
     for ask in (runs.verify, lambda uid: runs.explain(1, uid), lambda uid: runs.what_if({"agent": "heir"}, uid)):
         with pytest.raises(PriorRunError, match=words):

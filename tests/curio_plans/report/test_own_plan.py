@@ -8,12 +8,11 @@ import pytest
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from support import measure
-from typer.testing import CliRunner
+from terminal import curio
 
-from curio_plans.cli import app
+from curio_plans import report
 from curio_plans.documents.history import History
 from curio_plans.documents.streams import Point
-from curio_plans.report.overview import figure
 from curio_plans.run import stubs
 from curio_plans.store.journal import Journal
 
@@ -51,16 +50,10 @@ def stored(documents, data):
     return data
 
 
-def curio(*arguments, data, code=0):
-    result = CliRunner().invoke(app, [*map(str, arguments), "--data", str(data)], env={"COLUMNS": "300"})
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
-
-
 def test_it_is_listed_and_shown(stored, tmp_path):
-    (row,) = curio("runs", data=stored).splitlines()[1:]
+    (row,) = curio("runs", directory=stored).splitlines()[1:]
     assert re.search(r"mine +2 +success", row)
-    output = curio("show", "--output", tmp_path / "run.png", data=stored)
+    output = curio("show", "--output", tmp_path / "run.png", directory=stored)
     assert re.search(r"plan +mine", output)
     assert re.search(r"images +1 measured", output)
     assert re.search(r"points +2 measured", output)
@@ -69,7 +62,7 @@ def test_it_is_listed_and_shown(stored, tmp_path):
 
 def test_its_points_are_drawn_where_they_were_measured(documents):
     history = History(documents)
-    drawn = figure(history)
+    drawn = report.figure(history)
     image, *spectra = drawn.axes[:3]
     np.testing.assert_allclose(image.collections[0].get_offsets(), PLACES, atol=5)
     assert [axes.get_title() for axes in spectra] == ["point 1", "point 2"]
@@ -84,14 +77,14 @@ def test_its_points_are_drawn_where_they_were_measured(documents):
     ids=["replay", "other", "explain", "report"],
 )
 def test_what_needs_an_agent_says_that_it_has_none(stored, command):
-    output = curio(*command, data=stored, code=2)
+    output = curio(*command, directory=stored, code=2)
     assert "of the plan 'mine' has no agent in its start document: expected a run of the plan 'curiosity'" in output
     assert "Traceback" not in output
 
 
 def test_no_agent_learns_from_it(stored):
     arguments = ["--learn-from", "latest", "--agent", "curio", "--points", 20, "--pixels", 32]
-    output = curio("run", *arguments, data=stored, code=2)
+    output = curio("run", *arguments, directory=stored, code=2)
     words = (
         "of the plan 'mine' cannot be learned from: expected a run of the plan 'curiosity' with an image and at least"
     )
@@ -100,11 +93,11 @@ def test_no_agent_learns_from_it(stored):
 
 
 def test_it_is_exported(stored, tmp_path):
-    curio("export", "--to", tmp_path / "run.nxs", data=stored)
+    curio("export", "--to", tmp_path / "run.nxs", directory=stored)
     with h5py.File(tmp_path / "run.nxs") as file:
         np.testing.assert_allclose(file["entry/points/x"], [x for x, _ in PLACES], atol=5)
         assert file["entry/image/polarisation"].shape == (32, 32)
-    assert "got one of 'mine' with 2 spectra" in curio("export", "--to", tmp_path / "run.npz", data=stored, code=2)
+    assert "got one of 'mine' with 2 spectra" in curio("export", "--to", tmp_path / "run.npz", directory=stored, code=2)
 
 
 def test_streams_of_the_same_names_from_other_devices_are_passed_over(afm, tmp_path):
