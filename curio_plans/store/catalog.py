@@ -130,8 +130,8 @@ def set_aside(directory: Path | str) -> Path:
 
 def _unusable(directory: Path | str, reason: object) -> StorageError:
     return StorageError(
-        f"the Tiled catalog in {directory} cannot be used: {reason}; the journal has all runs, and curio recover makes a "
-        "new catalog from it"
+        f"the Tiled catalog in {directory} cannot be used: {reason}; the journal has all runs, and curio recover makes "
+        "a new catalog from it"
     )
 
 
