@@ -17,7 +17,14 @@ from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
 from curio_plans.documents.history import History
 
 # What is printed, drawn and found does not depend on the terminal, the display and the settings of who runs the tests.
-OPTIONS = {"CURIO_SAMPLES", "CURIO_KILLS", "CURIO_KILLS_TABLE", "CURIO_MACHINE_EXAMPLES", "CURIO_REGENERATE"}
+OPTIONS = {
+    "CURIO_SAMPLES",
+    "CURIO_FUZZ",
+    "CURIO_KILLS",
+    "CURIO_KILLS_TABLE",
+    "CURIO_MACHINE_EXAMPLES",
+    "CURIO_REGENERATE",
+}
 """Variables that are for the tests."""
 COLOURS = {"FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"}
 """With one of these typer and rich print colours even into a file."""

@@ -59,6 +59,8 @@ class Line:
         """
         try:
             name, doc = json.loads(self.body)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"it is no JSON: {error.msg} at character {error.pos}") from None
         except RecursionError:
             raise ValueError("it is nested too deep") from None
         except TypeError:

@@ -10,7 +10,8 @@ import typer
 import yaml
 
 from curio_plans.store.catalog import configuration, key_of, make_app, own_key
-from curio_plans.store.errors import StorageError, require_directory
+from curio_plans.store.errors import JournalError, StorageError, require_directory
+from curio_plans.store.storage import Storage
 
 _SHORTEST_KEY = 16
 """Characters; 36 letters and digits to the power of 16 cannot be tried out."""
@@ -60,6 +61,7 @@ def serve(
     if not folder.is_dir():
         raise StorageError(f"there are no runs in {folder}: no such directory")
     require_directory(folder)
+    _restore_catalog(folder, tell)
     key = api_key if api_key is not None else own_key(folder)
     if not (key.isascii() and key.isalnum() and len(key) >= _SHORTEST_KEY):
         raise ValueError(
@@ -120,6 +122,20 @@ def databroker_profile(directory: Path | str) -> Path:
     profile.parent.mkdir(exist_ok=True)
     profile.write_text(yaml.safe_dump({"curio": {"direct": configuration(folder)}}, sort_keys=False))
     return profile
+
+
+def _restore_catalog(directory: Path, tell: Callable[[str], None]) -> None:
+    """Replace a catalog that cannot be used by one with the runs of the journal."""
+    with Storage.local(directory, tell=tell) as storage:
+        replaced = storage.prepare_recovery()
+        if not replaced:
+            return
+        tell(f"{replaced}; a new one is made from the journal …")
+        for run in storage.runs():
+            try:
+                storage.repair(run.uid)
+            except (StorageError, JournalError) as error:
+                tell(f"run {run.uid[:8]} is not served: {error}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -498,10 +498,7 @@ class Storage:
         try:
             surplus, missing = surplus_in_tiled(catalog, documents), missing_in_tiled(catalog, documents)
         except Exception as error:  # noqa: BLE001 - what cannot be read is replaced
-            surplus, missing = (
-                "",
-                f"the run; what it had could not be read ({str(error)[:100] or type(error).__name__})",
-            )
+            surplus, missing = "", f"the run, which could not be read there ({str(error)[:80] or type(error).__name__})"
         if surplus:
             if originals(self.directory, done.uid):
                 return done  # what could not be rescued is there
