@@ -1,7 +1,6 @@
 """The command agents: who can decide, and with which options."""
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -43,7 +42,7 @@ def agents(
 class _Description:
     name: str
     text: str
-    defaults: Mapping[str, Any]
+    options: Mapping[str, Any]
 
     @property
     def summary(self) -> str:
@@ -60,20 +59,20 @@ def _describe(name: str) -> _Description:
     """
     from importlib.metadata import entry_points
 
-    from agents.registry import GROUP, options
+    from agents.registry import GROUP, describe_options
 
     try:
-        defaults = options(name)
+        options = describe_options(name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"the agent {name!r} cannot be loaded: {error}; mend or remove its package") from error
     (recipe,) = entry_points(group=GROUP, name=name)
-    return _Description(name, inspect.getdoc(recipe.load()) or "", defaults)
+    return _Description(name, inspect.getdoc(recipe.load()) or "", options)
 
 
 def _tell_all(described: Sequence[_Description]) -> None:
     table = Table("agent", "what it does", "options and their defaults", box=None)
     for agent in described:
-        listed = ", ".join(f"{key}={value}" for key, value in agent.defaults.items())
+        listed = ", ".join(f"{key}={option.default}" for key, option in agent.options.items())
         table.add_row(f"[bold]{agent.name}[/]", escape(agent.summary), escape(listed))
     console.print(table)
     console.print("what the options of one mean: curio agents NAME", highlight=False)
@@ -81,22 +80,12 @@ def _tell_all(described: Sequence[_Description]) -> None:
 
 def _tell_one(agent: _Description) -> None:
     console.print(f"[bold]{agent.name}[/]: {escape(agent.summary)}", highlight=False)
-    if not agent.defaults:
+    if not agent.options:
         console.print("It has no options.")
         return
-    table = Table("option", "default", "type", "meaning", box=None)
-    documented = _parameters(agent.text)
-    for key, value in agent.defaults.items():
-        kind, meaning = documented.get(key, ("", ""))
-        table.add_row(f"[bold]{key}[/]", escape(str(value)), escape(kind), escape(meaning))
+    table = Table("option", "default", "value", "meaning", box=None)
+    for key, option in agent.options.items():
+        table.add_row(f"[bold]{key}[/]", *map(escape, (str(option.default), option.expected, option.help)))
     console.print(table)
-    key, value = next(iter(agent.defaults.items()))
-    console.print(f"use: curio run --agent {agent.name} -o {key}={value}", highlight=False, markup=False)
-
-
-def _parameters(text: str) -> dict[str, tuple[str, str]]:
-    """Return type and meaning of each parameter in a docstring in numpy style."""
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    entry = re.compile(r"^(\w+)(?: : ([^\n]*))?\n((?:^[ \n][^\n]*\n?)+)", flags=re.MULTILINE)
-    found = entry.findall(section[1] if section else "")
-    return {key: (kind, " ".join(meaning.split())) for key, kind, meaning in found}
+    key, option = next(iter(agent.options.items()))
+    console.print(f"use: curio run --agent {agent.name} -o {key}={option.default}", highlight=False, markup=False)

@@ -55,7 +55,7 @@ def keep_run(
         If the run did not come to its end; its code says why.
     """
     from bluesky.callbacks.core import make_callback_safe
-    from bluesky.preprocessors import SupplementalData, msg_mutator
+    from bluesky.preprocessors import SupplementalData
 
     from curio_plans.documents.start import normalise
     from curio_plans.run.desk import Desk
@@ -69,7 +69,6 @@ def keep_run(
         storage.attach(engine)
     abortion = _Abortion()
     engine.preprocessors.append(SupplementalData(baseline=afm.baseline))
-    engine.preprocessors.append(functools.partial(msg_mutator, msg_proc=abortion.explain))
     started: list[str] = []
     engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
     desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
@@ -96,7 +95,7 @@ def keep_run(
 
 @dataclass
 class _Abortion:
-    """Why a run is aborted; empty while it is not. The RunEngine itself leaves this out of the stop document.
+    """Why a run is aborted; empty while it is not.
 
     Attributes
     ----------
@@ -108,12 +107,6 @@ class _Abortion:
 
     reason: str = ""
     code: int = INTERRUPTED
-
-    def explain(self, message: Any) -> Any:
-        """Put the reason into the message that closes the run."""
-        if message.command != "close_run" or not self.reason or message.kwargs.get("reason"):
-            return message
-        return message._replace(kwargs={**message.kwargs, "reason": self.reason})
 
 
 def _execute(engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, interruption: Any) -> None:

@@ -1,6 +1,7 @@
 """Ending a run in order when the process is told to end: signals, a closed output, a callback that ends the program."""
 
 import atexit
+import functools
 import os
 import signal
 import threading
@@ -9,7 +10,8 @@ from types import FrameType
 from typing import Any, Self
 
 from bluesky import RunEngine
-from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # it has no public place
+from bluesky.preprocessors import msg_mutator
+from bluesky.utils import Msg, TransitionError  # type: ignore[attr-defined]  # it has no public place
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 """What ends a run: Ctrl-C, a service manager, a closed terminal, Ctrl-backslash."""
@@ -22,10 +24,29 @@ class CallbackExitError(RuntimeError):
 
 
 class OrderlyEngine(RunEngine):
-    """A RunEngine whose run ends in order, with the tip withdrawn, when a callback ends the program.
+    """A RunEngine whose runs end in order and say why.
 
-    Without this, ``sys.exit()`` in a callback ends the engine's event loop, and the engine waits for ever.
+    When a callback ends the program, the run ends, with the tip withdrawn; otherwise ``sys.exit()`` in a callback would
+    end the engine's event loop, and the engine would wait for ever. The reason given to :meth:`abort` goes into the
+    stop document; otherwise it would be lost where the plan closes its run itself.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._abortion = ""
+        self.preprocessors.append(functools.partial(msg_mutator, msg_proc=self._explain))
+
+    def abort(self, reason: str = "") -> Any:
+        """End a run that is paused or going on; its exit status is ``abort``."""
+        self._abortion = reason
+        return super().abort(reason)  # type: ignore[no-untyped-call]
+
+    def _explain(self, message: Msg) -> Msg:
+        if message.command == "open_run":
+            self._abortion = ""
+        if message.command != "close_run" or not self._abortion or message.kwargs.get("reason"):
+            return message
+        return message._replace(kwargs={**message.kwargs, "reason": self._abortion})
 
     def emit_sync(self, name: Any, doc: Mapping[str, Any]) -> None:
         """Give a document to the callbacks.

@@ -51,4 +51,6 @@ def parts(directory: Path | str, uid: str) -> list[Path]:
 def journalled(directory: Path | str) -> list[str]:
     """Return the uids of the runs in the journal, in no particular order."""
     places = (Path(directory), *spare_directories(directory))
-    return list({lines.parent.name: None for place in places for lines in (place / "journal").glob(f"*/{LINES}")})
+    folders = (folder for place in places for folder in (place / "journal").glob("*/"))
+    # A broken link is there, too: the run is damaged, not gone.
+    return list({folder.name: None for folder in folders if os.path.lexists(folder / LINES)})

