@@ -14,7 +14,7 @@ from curio_plans.plans import resume as resume_plan
 from curio_plans.session import OrderlyEngine
 from curio_plans.session.interrupt import CallbackExitError
 
-RUN = ("run", "--agent", "random", "--points", "200", "--pixels", "32", "--real-time", "--no-figure")
+RUN = ("run", "--agent", "random", "--points", "60", "--pixels", "16", "--real-time", "--no-figure")
 
 
 def begin(data):
@@ -52,7 +52,7 @@ def test_a_signal_ends_a_run_in_order(data, number, times, code):
     assert run.exit_status == "abort"
     expected = "interrupted at the terminal" if number == signal.SIGINT else f"received {number.name}"
     assert expected in run.reason
-    assert 0 < history.stop["num_events"]["primary"] == len(history.observations) < 200
+    assert 0 < history.stop["num_events"]["primary"] == len(history.observations) < 60
     contact = [event["data"]["afm_tip_contact"] for event in events(documents, "baseline")]
     assert contact == [False, False], "before and after the run"
 
