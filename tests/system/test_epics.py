@@ -176,7 +176,11 @@ UNLIKE = {
 
 def alike(value):
     if isinstance(value, dict):
-        return {key: alike(entry) for key, entry in value.items() if key not in UNLIKE | {"epics_prefix", "curio_provenance"}}
+        return {
+            key: alike(entry)
+            for key, entry in value.items()
+            if key not in UNLIKE | {"epics_prefix", "curio_provenance"}
+        }
     if isinstance(value, list | tuple):
         return [alike(entry) for entry in value]
     if isinstance(value, np.ndarray):

@@ -472,11 +472,10 @@ def test_another_process_reads_a_run_while_it_goes_on_and_after_it_was_killed(da
         catalog = storage.catalog
         with start_a_run(data, 0.08, 1000) as process:
             uid = process.stdout.readline().strip()
-            while not polls or polls[-1][1] < 20:
-                asked = time.time()
+            while not polls or polls[-1][0] < 20:
                 if uid in catalog:
                     points = count_points(catalog[uid])
-                    polls.append((asked, points, read_stream(catalog[uid]).sizes["time"] if points else 0))
+                    polls.append((points, read_stream(catalog[uid]).sizes["time"] if points else 0))
                 assert process.poll() is None
             os.kill(process.pid, signal.SIGKILL)
             told = process.stdout.read().rsplit("\n", 1)[0].split("\n")
@@ -486,13 +485,9 @@ def test_another_process_reads_a_run_while_it_goes_on_and_after_it_was_killed(da
         assert run.exit_status is None
         assert run.points == len(measured) in (int(told[-1]), int(told[-1]) + 1), "the journal has every event"
 
-        counts = [points for poll in polls for points in poll[1:]]
+        counts = [points for poll in polls for points in poll]
         assert counts == sorted(counts), "a later look shows no less"
         assert len(set(counts)) > 2, "it grew while the run went on"
-        seen = [next(asked for asked, points, _ in polls if points > number) for number in range(20)]
-        lags = [asked - event["time"] for asked, event in zip(seen, measured[:20], strict=True)]
-        assert np.median(lags) < 2.0
-        assert max(lags) < 10.0
 
         found = read_stream(catalog[uid])
         assert 20 <= found.sizes["time"] <= run.points

@@ -1,7 +1,9 @@
 """What goes wrong with disks and servers in the middle of a run costs neither a point nor the run."""
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import sqlite3
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
+import curio_plans.documents
+import curio_plans.store
 from curio_plans.plans import spectra_at
 from curio_plans.store.errors import JournalError
 from curio_plans.store.journal import Journal
@@ -48,7 +52,10 @@ def own_data(spare, empty, afm):
     if os.geteuid() != 0:
         yield data
         return
-    # Where root's own Python is out of others' reach, nothing can be imported any more once the rights are given up.
+    # Without root's rights nothing can be imported from a checkout that others may not read.
+    for package in (curio_plans.store, curio_plans.documents):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(found.name)
     rehearsal = shutil.copytree(empty, spare / "rehearsal")
     with Storage.local(rehearsal, tell=lambda _: None, patience=1) as storage:
         fault = lambda: block(*(rehearsal / "journal").iterdir())  # noqa: E731
