@@ -1,6 +1,6 @@
 """Random damage to stored runs: no traceback, no other run affected, and none that checksums do not notice.
 
-Sixteen cases are tried; ``CURIO_FUZZ=10000`` tries so many.
+Eight cases are tried; ``CURIO_FUZZ=10000`` tries so many.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from curio_plans.plans import curiosity, resume
 from curio_plans.store.errors import JournalError, StorageError
 from curio_plans.store.storage import Storage
 
-TRIES = int(os.environ.get("CURIO_FUZZ", "16"))
+TRIES = int(os.environ.get("CURIO_FUZZ", "8"))
 COMMANDS = {
     "runs": ["runs"],
     "show": ["show", "UID", "--no-figure"],
