@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
+from curio_plans.documents.events import Events
 from curio_plans.store.owners import Owners
 
 logger = logging.getLogger(__name__)
@@ -44,14 +45,16 @@ class StrictNormalizer(RunNormalizer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._declared: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-        self._stream: dict[str, str] = {}
-        self._seen: set[tuple[str, int]] = set()
+        self._events = Events()
+
+    def start(self, doc: Mapping[str, Any]) -> None:
+        """Begin a run."""
+        self._events("start", doc)
+        super().start(doc)
 
     def descriptor(self, doc: Mapping[str, Any]) -> None:
         """Remember what is declared."""
-        self._declared[doc["uid"]] = doc["data_keys"]
-        self._stream[doc["uid"]] = doc["name"]
+        self._events("descriptor", doc)
         super().descriptor(doc)
 
     def event(self, doc: Mapping[str, Any]) -> None:
@@ -62,11 +65,11 @@ class StrictNormalizer(RunNormalizer):
         CastError
             If a cast would change a value.
         """
-        place = (self._stream[doc["descriptor"]], doc["seq_num"])
-        if place in self._seen:
-            return
-        self._seen.add(place)
-        declared, filled = self._declared[doc["descriptor"]], doc.get("filled", {})
+        for event in self._events("event", doc):
+            self._cast(doc, event.descriptor["data_keys"])
+
+    def _cast(self, doc: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]) -> None:
+        filled = doc.get("filled", {})
         data = {
             key: cast(key, value, declared[key]) if filled.get(key, "external" not in declared[key]) else value
             for key, value in doc["data"].items()
