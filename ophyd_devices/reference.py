@@ -11,7 +11,7 @@ from ophyd_devices.signals import TypedSignal
 
 
 class Reference(Device):
-    """The true spectra at `positions`, which a simulation or a recorded sample knows.
+    """The true spectra of the learned channel at `positions`, which a simulation or a recorded sample knows.
 
     A run records them in a separate stream, so that errors can be computed from its documents. No agent sees them.
     """
@@ -22,19 +22,24 @@ class Reference(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._link: Link = self.parent.link
-        self.spectra.units = self._link.backend.info.spectroscopy.unit
 
     @property
     def available(self) -> bool:
         """Whether this instrument knows the true spectra; False on a real one."""
         return self._link.backend.info.simulated
 
+    def describe(self) -> Any:
+        """Return the data keys; the unit is that of the channel that is learned."""
+        self.spectra.units = self.parent.spectrometer.spectrum.units
+        return super().describe()
+
     def trigger(self) -> DeviceStatus:
         """Compute ``spectra`` (N, K) at ``positions`` (N, 2); the status fails on a real instrument."""
-        backend, positions, axis = self._link.backend, self.positions.get(), self.parent.spectrometer.axis.get()
+        backend, positions, spectrometer = self._link.backend, self.positions.get(), self.parent.spectrometer
+        axis, channel = spectrometer.axis.get(), spectrometer.channel
 
         def look_up() -> None:
-            spectra = backend.reference(positions, axis)
+            spectra = backend.reference(positions, axis, channel)
             if spectra is None:
                 raise ValueError(f"{self.name}: this instrument does not know the true spectra")
             self.spectra.publish(spectra)

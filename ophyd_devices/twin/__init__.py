@@ -6,14 +6,20 @@ is passed in: simulated (actions end at once) or real.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from ophyd_devices.readers.extent import Extent
+from ophyd_devices.readers.measurement import SampleError
+from ophyd_devices.readers.selection import Part
 from ophyd_devices.twin.backend import Imaging, TwinBackend
 from ophyd_devices.twin.clock import SimulatedClock
 from ophyd_devices.twin.effects import Effects
 from ophyd_devices.twin.faults import Fault, FaultyBackend
-from ophyd_devices.twin.recorded import Extent, RecordedSample, SampleError, load_recorded
+from ophyd_devices.twin.forces import ForceCurves
+from ophyd_devices.twin.recorded import RecordedSample
 from ophyd_devices.twin.sample import Ferroelectric, Sample
+from ophyd_devices.twin.sample_file import sample_from
+from ophyd_devices.twin.tunnelling import CurrentCurves
 
 __all__ = [
     "Effects",
@@ -25,10 +31,13 @@ __all__ = [
     "SampleError",
     "SimulatedClock",
     "TwinBackend",
-    "load_recorded",
     "recorded",
+    "sample_from",
     "twin",
 ]
+
+SAMPLES = {"switching": Ferroelectric, "current": CurrentCurves, "force": ForceCurves}
+"""The sample of each spectroscopy; all have the same film."""
 
 
 def twin(
@@ -39,6 +48,7 @@ def twin(
     effects: Effects | str | Mapping[str, Any] = "calm",
     imaging: Imaging = "single-frequency",
     faults: Sequence[Fault | Mapping[str, Any]] = (),
+    spectroscopy: Literal["switching", "current", "force"] = "switching",
 ) -> TwinBackend | FaultyBackend:
     """Return a simulated microscope over a synthetic ferroelectric.
 
@@ -58,6 +68,9 @@ def twin(
         ``"single-frequency"``, ``"band-excitation"`` or ``"averaged band-excitation"``; decides how long a frame takes.
     faults : sequence of Fault or mapping
         What fails and when; see :class:`Fault`.
+    spectroscopy : str
+        What a spectrum is: the ``"switching"`` of the film, the tunnel ``"current"`` over the bias, or the ``"force"``
+        over the height.
 
     Raises
     ------
@@ -65,7 +78,7 @@ def twin(
         If an argument is wrong; the message says which.
     """
     backend = TwinBackend(
-        Ferroelectric(seed, extent_nm, pixels), SimulatedClock(real_time), seed, Effects.of(effects), imaging
+        SAMPLES[spectroscopy](seed, extent_nm, pixels), SimulatedClock(real_time), seed, Effects.of(effects), imaging
     )
     return FaultyBackend(backend, faults, seed) if faults else backend
 
@@ -76,9 +89,16 @@ def recorded(
     real_time: bool = False,
     axis: str | None = None,
     axis_unit: str | None = None,
+    image: str | Path | None = None,
+    image_channel: str | Sequence[str] | None = None,
+    spectrum_channel: str | None = None,
+    part: Part | None = None,
+    select: Mapping[str, float] | None = None,
+    preprocess: Sequence[str] = (),
+    reader: str | None = None,
     faults: Sequence[Fault | Mapping[str, Any]] = (),
 ) -> TwinBackend | FaultyBackend:
-    """Return a simulated microscope over a recorded sample; see :func:`load_recorded`.
+    """Return a simulated microscope over a recorded sample; see :func:`sample_from`.
 
     It takes no seed and no effects: the recorded data have their noise already and do not change.
 
@@ -87,6 +107,9 @@ def recorded(
     SampleError
         If the file is not a recorded sample.
     """
-    sample = load_recorded(path, extent_nm, axis=axis, axis_unit=axis_unit)
+    sample = sample_from(
+        path, extent_nm, axis=axis, axis_unit=axis_unit, image=image, image_channel=image_channel,
+        spectrum_channel=spectrum_channel, part=part, select=select, preprocess=preprocess, reader=reader,
+    )  # fmt: skip
     backend = TwinBackend(sample, SimulatedClock(real_time))
     return FaultyBackend(backend, faults) if faults else backend

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ophyd_devices.backend import Area, BackendError, Info, Interrupted, Loop, Progress
+from ophyd_devices.backend import Area, BackendError, Info, Interrupted, Loop, Progress, Ramp
 from ophyd_devices.twin.clock import SimulatedClock
 from ophyd_devices.twin.effects import Effects
 from ophyd_devices.twin.sample import Sample
@@ -20,6 +20,8 @@ SETPOINT_RANGE = (1.0, 200.0)
 """Contact force, nN (usual for PFM cantilevers of 1 … 40 N/m)."""
 AMPLITUDE_MAX = 10.0
 """Largest bias, V (the output of common controllers)."""
+RAMP = Ramp(range_max=500.0, speed_max=1e5, trigger_force=SETPOINT_RANGE[1])
+"""Limits of spectra over the height (usual for fast force curves)."""
 ENGAGE_S = 2.0
 """Time to approach, s (engineering guess)."""
 WITHDRAW_S = 0.5
@@ -104,6 +106,8 @@ class TwinBackend:
             setpoint_range=SETPOINT_RANGE,
             amplitude_max=AMPLITUDE_MAX,
             simulated=True,
+            ramp=RAMP if self.sample.spectroscopy.waveform == "z" else None,
+            places=self.sample.places,
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -253,8 +257,10 @@ class TwinBackend:
         complete()
         return loop
 
-    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the true spectra (N, K): noise-free off-field loops, or the recorded spectra.
+    def reference(
+        self, positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int = 0
+    ) -> NDArray[np.float64] | None:
+        """Return the true spectra (N, K) of a channel: noise-free loops, or the recorded spectra.
 
         They belong to the sample as it was at first, at `positions` on the sample, with a new tip: what a perfect
         instrument would measure on its first visit. Drift, wear and written domains are errors against them.
@@ -266,7 +272,8 @@ class TwinBackend:
         """
         positions = np.asarray(positions, dtype=np.float64)
         self._check_inside(positions)
-        return self.sample.spectra(positions, self._check_bias(bias))[0]
+        spectra: NDArray[np.float64] = self.sample.spectra(positions, self._check_bias(bias))[channel]
+        return spectra
 
     def stop(self) -> None:
         """End the running action, which raises Interrupted. Do nothing if none is running."""
@@ -313,7 +320,12 @@ class TwinBackend:
         if not np.isfinite(bias).all():
             step = int(np.argmax(~np.isfinite(bias)))
             raise BackendError(f"expected a finite bias, got {bias[step]} at step {step}; check the waveform")
-        if self.sample.spectroscopy.axis is None and np.abs(bias).max() > AMPLITUDE_MAX:
+        if self.sample.spectroscopy.waveform == "z":
+            if bias.min() < 0 or bias.max() > RAMP.range_max:
+                raise BackendError(
+                    f"expected heights of 0 … {RAMP.range_max:g} nm, got {bias.min():g} … {bias.max():g}"
+                )
+        elif self.sample.spectroscopy.axis is None and np.abs(bias).max() > AMPLITUDE_MAX:
             raise BackendError(
                 f"expected a bias within ±{AMPLITUDE_MAX:g} V, got {bias[np.abs(bias).argmax()]:g} V; "
                 "reduce the amplitude"

@@ -215,24 +215,22 @@ class FaultyBackend:
         fault = self._next("spectrum")
         loop = self.backend.spectrum(bias, dwell)
         if fault == "nan spectrum":
-            nothing = np.full(len(loop.spectrum), np.nan)
-            return replace(
-                loop, spectrum=nothing, on_field=nothing if loop.on_field is not None else None, resonance=0.0
-            )
+            return _loop(np.full_like(loop.channels, np.nan))
         if fault == "saturated spectrum":
             return replace(loop, spectrum=_saturated(loop.spectrum, self.info.spectroscopy.full_scale))
         if fault == "lost contact":
             self._contact_lost = True
             chance = self._chance("spectrum")
-            off, on = chance.normal(0, NO_CONTACT_NOISE, (2, len(loop.spectrum)))
-            return Loop(off, on if loop.on_field is not None else None, resonance=0.0)
+            return _loop(chance.normal(0, NO_CONTACT_NOISE, loop.channels.shape))
         self._crashed |= fault == "tip crash"
         return loop
 
-    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def reference(
+        self, positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int = 0
+    ) -> NDArray[np.float64] | None:
         """Return the true spectra (N, K), where they are known."""
         self._check_connection()
-        return self.backend.reference(positions, bias)
+        return self.backend.reference(positions, bias, channel)
 
     def stop(self) -> None:
         """End the running action, which raises Interrupted; works without a connection too."""
@@ -274,6 +272,11 @@ class FaultyBackend:
     def _check_connection(self) -> None:
         if self._disconnected:
             raise BackendError("the connection to the controller is lost, it withdraws the tip; connect again")
+
+
+def _loop(channels: NDArray[np.float64]) -> Loop:
+    """Return a loop of these channels (C, K), without resonance."""
+    return Loop(channels[0], channels[1:] if len(channels) > 1 else None, resonance=0.0)
 
 
 def _saturated(spectrum: NDArray[np.float64], full_scale: tuple[float, float] | None) -> NDArray[np.float64]:

@@ -1,36 +1,31 @@
-"""A recorded sample: one measured image, and one measured spectrum for each of its pixels."""
+"""A recorded sample: a measured image, and measured spectra at some or all of its places."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ophyd_devices.backend import Area, BackendError, Channel, Spectroscopy
-from ophyd_devices.twin.archive import Archive, SampleError
-from ophyd_devices.twin.sample import AS_NEW, Condition, Spectra
-
-__all__ = ["Extent", "RecordedSample", "SampleError", "load_recorded"]
-
-Extent = float | Sequence[float]
-"""Width (with square pixels), (width, height), or (x_min, x_max, y_min, y_max), in nm."""
+from ophyd_devices.twin.sample import AS_NEW, Condition
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedSample:
-    """A measured image with a spectrum for each pixel; build it with :func:`load_recorded`.
+    """A measured image with spectra; build it with :func:`~ophyd_devices.twin.sample_file.sample_from`.
 
-    It returns the recorded data without further noise. The spectrum at (x, y) is that of the pixel that contains it.
+    It returns the recorded data without further noise. Where every pixel of the image has a spectrum, the spectrum at
+    (x, y) is that of the pixel that contains it; else it is that of the nearest place that has one.
 
     Attributes
     ----------
     image : (C, H, W) float32
         Row 0 at y_min.
-    cube : (H, W, K) float64
-        The spectra.
+    values : (N, M, K) float64
+        N channels of the spectra: of all M pixels in C order, or of the places.
     channels : tuple of Channel
         C channels.
     spectroscopy : Spectroscopy
@@ -39,20 +34,47 @@ class RecordedSample:
         In nm.
     origin : mapping
         JSON-able facts about the source of the data.
+    places : (M, 2) float64 or None
+        Where the spectra were measured, in nm; None for the centres of all pixels.
     """
 
     image: NDArray[np.float32]
-    cube: NDArray[np.float64]
+    values: NDArray[np.float64]
     channels: tuple[Channel, ...]
     spectroscopy: Spectroscopy
     area: Area
     origin: Mapping[str, Any]
+    places: NDArray[np.float64] | None = None
     fixed_frame: ClassVar[bool] = True
 
     @property
     def pixels(self) -> tuple[int, int]:
         """(H, W)."""
-        return self.cube.shape[0], self.cube.shape[1]
+        return self.image.shape[1], self.image.shape[2]
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Where the spectra were measured (M, 2) in nm: the places, or the centres of all pixels in C order."""
+        if self.places is not None:
+            return self.places
+        (height, width), (x_min, x_max, y_min, y_max) = self.pixels, self.area
+        x = x_min + (np.arange(width) + 0.5) * (x_max - x_min) / width
+        y = y_min + (np.arange(height) + 0.5) * (y_max - y_min) / height
+        return np.stack([np.tile(x, height), np.repeat(y, width)], axis=1)
+
+    @property
+    def cube(self) -> NDArray[np.float64]:
+        """The first channel of the spectra (H, W, K), where every pixel has one.
+
+        Raises
+        ------
+        BackendError
+            If only some places have one.
+        """
+        if self.places is not None:
+            raise BackendError(f"this sample has spectra at {len(self.places)} places, and not one for each pixel")
+        cube: NDArray[np.float64] = self.values[0].reshape(*self.pixels, -1)
+        return cube
 
     def frame(
         self,
@@ -81,156 +103,58 @@ class RecordedSample:
         bias: NDArray[np.float64],
         rng: np.random.Generator | None = None,  # noqa: ARG002  the data have their noise already
         condition: Condition = AS_NEW,  # noqa: ARG002  and do not change
-    ) -> Spectra:
-        """Return the recorded spectra (N, K) of the pixels that contain `positions` (N, 2).
+    ) -> NDArray[np.float64]:
+        """Return the channels (C, N, K) of the recorded spectra at `positions` (N, 2).
 
         Raises
         ------
         BackendError
-            If `bias` is not the recorded axis.
+            If `bias` is not the recorded axis, or a position is farther from every place with a spectrum than those are
+            from each other.
         """
         axis = self.spectroscopy.axis
         if not np.array_equal(bias, np.asarray(axis)):
             raise BackendError(
                 f"a recorded sample only has the spectra along its own axis {self.spectroscopy.axis_name!r} of "
-                f"{self.cube.shape[2]} steps, got another one of shape {np.shape(bias)}; "
+                f"{self.values.shape[2]} steps, got another one of shape {np.shape(bias)}; "
                 "pass info.spectroscopy.axis as the bias"
             )
-        (height, width), (x_min, x_max, y_min, y_max) = self.pixels, self.area
-        columns = np.floor((positions[:, 0] - x_min) / (x_max - x_min) * width).astype(int)
-        rows = np.floor((positions[:, 1] - y_min) / (y_max - y_min) * height).astype(int)
-        # The upper edges belong to the last pixels.
-        return self.cube[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)], None
+        found: NDArray[np.float64] = self.values[:, self._index(positions)]
+        return found
 
     def describe(self) -> Mapping[str, Any]:
         """Return kind, file, checksum, shapes and extent."""
+        shape = self.values.shape[1:] if self.places is not None else (*self.pixels, self.values.shape[2])
         return {
             "kind": "recorded",
             "image_shape": list(self.image.shape),
-            "spectra_shape": list(self.cube.shape),
+            "spectra_shape": list(shape),
             "extent_nm": list(self.area),
             **self.origin,
         }
 
+    def _index(self, positions: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return which of the spectra belongs to each position."""
+        if self.places is None:
+            (height, width), (x_min, x_max, y_min, y_max) = self.pixels, self.area
+            columns = np.floor((positions[:, 0] - x_min) / (x_max - x_min) * width).astype(int)
+            rows = np.floor((positions[:, 1] - y_min) / (y_max - y_min) * height).astype(int)
+            # The upper edges belong to the last pixels.
+            inside: NDArray[np.intp] = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
+            return inside
+        tree, reach = self._nearest
+        distances, indices = map(np.asarray, tree.query(positions))
+        if (distances > reach).any():
+            x, y = positions[int(np.argmax(distances))]
+            raise BackendError(
+                f"no spectrum was recorded within {reach:.4g} nm of ({x:.6g}, {y:.6g}) nm; choose one of info.places"
+            )
+        return indices.astype(np.intp)
 
-def load_recorded(
-    path: str | Path, extent_nm: Extent | None = None, *, axis: str | None = None, axis_unit: str | None = None
-) -> RecordedSample:
-    """Read a recorded sample from an npz file.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file needs `image`, (H, W) or (C, H, W), and `spectra`, (H, W, K). It may have `axis` (K,), `axis_name`,
-        `axis_unit`, `quantity`, `spectrum_unit`, `channels` and `channel_units` (C names each) and `extent_nm`.
-        Other arrays are ignored; :meth:`RecordedSample.describe` names them.
-    extent_nm : float or sequence, optional
-        Width (the height follows from square pixels), (width, height), or (x_min, x_max, y_min, y_max), in nm. It
-        overrides the extent in the file. Without either, a pixel is taken as 1 nm, and the description says so.
-    axis : str, optional
-        Name of the array (K,) that holds the spectral axis, if it is not called `axis`. It also names the axis.
-    axis_unit : str, optional
-        Unit of the axis, if the file does not give it.
-
-    Returns
-    -------
-    RecordedSample
-        The numbers of the file as float32 (image) and float64 (spectra).
-
-    Raises
-    ------
-    SampleError
-        If the file is missing or unreadable, or its arrays do not fit together.
-    """
-    file = Archive(Path(path))
-    image = file.numbers("image", np.float32)
-    cube = file.numbers("spectra", np.float64)
-    if image.ndim == 2:
-        image = image[None]
-    _check_shapes(file, image, cube)
-    channels, height, width, steps = len(image), *cube.shape
-
-    key = "axis" if axis is None else axis
-    there = axis is not None or key in file
-    values = file.numbers(key, np.float64) if there else np.arange(steps, dtype=np.float64)
-    if values.shape != (steps,):
-        raise file.error(
-            f"expected an axis of shape ({steps},), one value a step of the spectra, got {key!r} of {values.shape}; "
-            "correct it or leave it out"
-        )
-    names = file.texts("channels", ["image"] if channels == 1 else [f"channel_{n}" for n in range(channels)])
-    if len(set(names)) < channels:
-        raise file.error(f"expected {channels} different names in 'channels', got {names}; rename them")
-    units = file.texts("channel_units", [""] * channels)
-    extent, source = _extent(file, extent_nm, (width, height))
-    return RecordedSample(
-        image=image,
-        cube=cube,
-        channels=tuple(Channel(name, unit) for name, unit in zip(names, units, strict=True)),
-        spectroscopy=Spectroscopy(
-            quantity=file.text("quantity", "spectrum"),
-            unit=file.text("spectrum_unit", ""),
-            axis_name=file.text("axis_name", key if there else "step"),
-            axis_unit=axis_unit if axis_unit is not None else file.text("axis_unit", ""),
-            axis=values,
-        ),
-        area=_area(file, extent, height / width),
-        origin={
-            "file": file.path.name,
-            "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest(),
-            "extent_source": source,
-            "unused_keys": sorted(set(file) - _KEYS - {key}),
-            "possible_axes": [] if there else sorted(k for k in set(file) - _KEYS if file.raw(k).shape == (steps,)),
-        },
-    )
-
-
-_KEYS = {
-    *("image", "spectra", "extent_nm", "axis", "axis_name", "axis_unit"),
-    *("quantity", "spectrum_unit", "channels", "channel_units"),
-}
-
-
-def _check_shapes(file: Archive, image: NDArray[np.float32], cube: NDArray[np.float64]) -> None:
-    """Raise SampleError unless the shapes are (C, H, W) and (H, W, K)."""
-    if image.ndim != 3 or cube.ndim != 3:
-        raise file.error(
-            f"expected image (H, W) or (C, H, W) and spectra (H, W, K), "
-            f"got {file.raw('image').shape} and {cube.shape}; reshape them"
-        )
-    height, width, steps = cube.shape
-    if image.shape[1:] != (height, width):
-        raise file.error(
-            f"expected one spectrum for each pixel, got an image of {image.shape[1]}×{image.shape[2]} px and "
-            f"spectra of {height}×{width} px; crop or resample one of them, and check that none is transposed"
-        )
-    if len(image) < 1 or min(height, width) < 2 or steps < 2:
-        raise file.error(
-            f"expected at least 1 channel, 2×2 px and 2 steps a spectrum, "
-            f"got {len(image)}, {height}×{width} and {steps}; check the order of the dimensions"
-        )
-
-
-def _extent(file: Archive, given: Extent | None, pixels: tuple[int, int]) -> tuple[NDArray[Any], str]:
-    """Return the extent and its source; `pixels` is (W, H)."""
-    if given is not None:
-        return np.asarray(given), "given"
-    if "extent_nm" in file:
-        return file.raw("extent_nm"), "file"
-    return np.array(pixels), "assumed 1 px = 1 nm"
-
-
-def _area(file: Archive, extent: NDArray[Any], aspect: float) -> Area:
-    """Return the area of an extent; `aspect` is height over width of the image."""
-    if extent.dtype.kind in "iuf" and np.isfinite(extent).all():
-        values = [float(value) for value in extent.ravel()]
-        if len(values) == 1:
-            values = [values[0], values[0] * aspect]
-        if len(values) == 2:
-            values = [0.0, values[0], 0.0, values[1]]
-        if len(values) == 4 and values[1] > values[0] and values[3] > values[2]:
-            return values[0], values[1], values[2], values[3]
-    raise file.error(
-        "expected an extent in nm as a width, (width, height) or (x_min, x_max, y_min, y_max), finite and with "
-        f"positive sides, got {extent.tolist()}; correct 'extent_nm' in the file or the argument"
-    )
+    @cached_property
+    def _nearest(self) -> tuple[KDTree, float]:
+        """The places, and the smallest distance between two of them."""
+        places = np.asarray(self.places)
+        tree = KDTree(places)
+        apart = np.asarray(tree.query(places, k=2)[0])  # to itself, and to the nearest other
+        return tree, float(apart[:, 1].min())

@@ -14,9 +14,6 @@ from ophyd_devices.twin.film import grow_film
 from ophyd_devices.twin.hysteresis import final_state, remanent_state
 from ophyd_devices.twin.topography import broaden, lag
 
-Spectra = tuple[NDArray[np.float64], NDArray[np.float64] | None]
-"""Off-field spectra (N, K) – or the only ones – and on-field spectra (N, K) or None."""
-
 
 @dataclass(frozen=True, eq=False)
 class Condition:
@@ -80,6 +77,11 @@ class Sample(Protocol):
         """Whether only the whole area at `pixels` can be imaged."""
         ...
 
+    @property
+    def places(self) -> NDArray[np.float64] | None:
+        """The only places (M, 2) that have a spectrum, in nm; None if all have."""
+        ...
+
     def frame(
         self,
         area: Area,
@@ -96,8 +98,8 @@ class Sample(Protocol):
         bias: NDArray[np.float64],
         rng: np.random.Generator | None = None,
         condition: Condition = AS_NEW,
-    ) -> Spectra:
-        """Return the spectra (N, K) at `positions` (N, 2) in nm for the waveform `bias` (K,)."""
+    ) -> NDArray[np.float64]:
+        """Return the channels (C, N, K) of the spectra at `positions` (N, 2) in nm for the waveform `bias` (K,)."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -177,8 +179,12 @@ class Ferroelectric:
         Channel("phase", "deg"),
         Channel("polarisation", "a.u."),
     )
-    spectroscopy = Spectroscopy("off-field piezoresponse", "a.u.", "bias", "V", on_field=True, full_scale=FULL_SCALE)
+    spectroscopy = Spectroscopy(
+        "off-field piezoresponse", "a.u.", "bias", "V",
+        others=(Channel("on-field piezoresponse", "a.u."),), full_scale=FULL_SCALE,
+    )  # fmt: skip
     fixed_frame = False
+    places = None
 
     def __init__(
         self,
@@ -237,8 +243,8 @@ class Ferroelectric:
         bias: NDArray[np.float64],
         rng: np.random.Generator | None = None,
         condition: Condition = AS_NEW,
-    ) -> Spectra:
-        """Return off-field and on-field loops (N, K) in a.u.; each starts from the present state."""
+    ) -> NDArray[np.float64]:
+        """Return off-field and on-field loops (2, N, K) in a.u.; each starts from the present state."""
         stencil = _stencil(self._film.state.shape, positions)
         imprint, half_width, spread, height, offset, noise = _at(self._local, stencil)
         there = self._film.state if condition.state is None else condition.state
@@ -251,7 +257,12 @@ class Ferroelectric:
             level = np.hypot(2 * (height * level)[:, None] * when, SPECTRUM_NOISE_FLOOR)
             off = np.clip(off + level * _skewed(rng, off.shape), *FULL_SCALE)
             on = np.clip(on + level * _skewed(rng, on.shape), *FULL_SCALE)
-        return off, on
+        return np.stack([off, on])
+
+    def surface(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the orientation as grown, -1 … 1, and the topography in nm at `positions` (N, 2), shape (2, N)."""
+        maps = np.stack([self._film.state, self._film.topography])
+        return _at(maps, _stencil(self._film.state.shape, positions))
 
     def as_grown(self) -> Map:
         """Return a copy of the orientation as grown, -1 … 1, for :attr:`Condition.state`."""

@@ -50,6 +50,10 @@ class World:
         self._film = sample if isinstance(sample, Ferroelectric) else None
         if self._film is None and effects != Effects():
             raise ValueError(f"a {sample.describe()['kind']} sample answers as it was recorded; leave the effects out")
+        if (
+            effects.memory or effects.bad_loops
+        ) and sample.spectroscopy.quantity != Ferroelectric.spectroscopy.quantity:
+            raise ValueError("memory and bad_loops are effects of switching spectroscopy; leave them out")
         self._sample = sample
         self._effects = effects
         self._seed = seed
@@ -100,13 +104,11 @@ class World:
         height, trouble = self._film.height_and_trouble(here) if self._film and self._effects.bad_loops else (0.0, 0.0)
         flaw = draw_flaw(1 - (1 - self._effects.bad_loops) ** trouble, chance)
         applied = 0 * bias if flaw == "no switching" else bias
-        off, on = self._sample.spectra(np.array([here]), applied, noise, self._condition())
-        spectrum, on_field = off[0], None if on is None else on[0]
-        lost = lose_resonance(flaw, spectrum, height, chance)
+        channels = self._sample.spectra(np.array([here]), applied, noise, self._condition())[:, 0]
+        lost = lose_resonance(flaw, channels[0], height, chance)
         if lost.any():
-            for values in (spectrum, on_field):
-                if values is not None:
-                    values[lost] = np.clip(outliers(int(lost.sum()), height, chance), *FULL_SCALE)
+            for values in channels:
+                values[lost] = np.clip(outliers(int(lost.sum()), height, chance), *FULL_SCALE)
 
         def complete() -> None:
             self._measured += 1
@@ -115,7 +117,8 @@ class World:
                 where, becomes = self._film.written(here, applied, self._effects.memory, self._state)
                 self._state[where] = becomes
 
-        return Loop(spectrum, on_field, resonance=float(1 - lost.mean())), complete
+        others = channels[1:] if len(channels) > 1 else None
+        return Loop(channels[0], others, resonance=float(1 - lost.mean())), complete
 
     def force(self, setpoint: float) -> float:
         """Return the measured force in nN; its noise changes with each measurement."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ophyd_devices.backend import BackendError, Interrupted
-from ophyd_devices.twin import Effects, Ferroelectric, SimulatedClock, TwinBackend, load_recorded, twin
+from ophyd_devices.twin import Effects, Ferroelectric, SimulatedClock, TwinBackend, sample_from, twin
 from ophyd_devices.twin.drift import Creep, Drift
 from ophyd_devices.twin.topography import broaden, lag
 
@@ -70,9 +70,9 @@ def test_an_unknown_way_of_imaging_is_refused():
 
 
 def test_a_recorded_sample_does_not_age(tmp_path):
-    np.savez(tmp_path / "cube.npz", image=np.zeros((3, 4)), spectra=np.zeros((3, 4, 5)))
+    np.savez(tmp_path / "cube.npz", image=np.zeros((3, 4)), spectra=np.arange(60).reshape(3, 4, 5))
     with pytest.raises(ValueError, match="a recorded sample answers as it was recorded; leave the effects out"):
-        TwinBackend(load_recorded(tmp_path / "cube.npz"), SimulatedClock(), effects=Effects.realistic())
+        TwinBackend(sample_from(tmp_path / "cube.npz"), SimulatedClock(), effects=Effects.realistic())
 
 
 def test_the_description_rebuilds_the_twin():
@@ -133,7 +133,7 @@ def do(backend, command, argument):
         return backend.frame(AREA, (argument, 5), 0.5, quiet)
     if command == "loop":
         loop = backend.spectrum(argument * BIAS / 8, 1e-3)
-        return np.concatenate([loop.spectrum, loop.on_field, [loop.resonance]])
+        return np.concatenate([*loop.channels, [loop.resonance]])
     if command == "move":
         return backend.move(*argument, 100.0, 0.5)
     backend.withdraw()

@@ -160,7 +160,7 @@ def test_a_nan_spectrum_has_no_resonance():
     backend = faulty(Fault("nan spectrum", at=1))
     loop = spectrum(backend)
     assert np.isnan(loop.spectrum).all()
-    assert np.isnan(loop.on_field).all()
+    assert np.isnan(loop.others).all()
     assert loop.resonance == 0.0
     assert spectrum(backend).resonance == 1.0
 

@@ -92,7 +92,7 @@ def test_the_same_seed_and_commands_give_the_same_data_bit_for_bit(seed, command
             elif command == "spectrum":
                 loop = backend.spectrum(BIAS, 1e-3)
                 yield loop.spectrum
-                yield loop.on_field
+                yield loop.others
             else:
                 backend.move(*command, 100.0, 0.0)
         yield np.array(backend.time())
