@@ -7,7 +7,7 @@ Python interfaces implement it. Calls block until they are done and come from on
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Interrupted(BackendError):
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of a frame."""
+    """One channel of a frame or of a spectrum."""
 
     name: str
     unit: str
@@ -46,11 +46,13 @@ class Spectroscopy:
     axis_name, axis_unit : str
         The spectral axis, e.g. ``"bias"`` in ``"V"``.
     axis : (K,) float64 or None
-        The axis if it is fixed (a recorded sample); None if the bias waveform is the axis.
-    on_field : bool
-        Whether each spectrum comes with a loop measured while the bias is applied.
+        The axis if it is fixed (a recorded sample); None if the waveform is the axis.
+    waveform : str
+        What a waveform is: ``"bias"`` in V, or ``"z"``, heights in nm above where the tip is held by the setpoint.
+    others : tuple of Channel
+        What else is measured at each step, e.g. the on-field loop, or the deflection beside the current.
     full_scale : (low, high) or None
-        The range of the detector in `unit`; a value at either end is saturated. None if it is not known.
+        The range of the detector of `quantity` in `unit`; a value at either end is saturated. None if it is not known.
     """
 
     quantity: str
@@ -58,11 +60,36 @@ class Spectroscopy:
     axis_name: str
     axis_unit: str
     axis: NDArray[np.float64] | None = None
-    on_field: bool = False
+    others: tuple[Channel, ...] = ()
     full_scale: tuple[float, float] | None = None
+    waveform: Literal["bias", "z"] = "bias"
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All C channels of a spectrum; `quantity` is the first."""
+        return (Channel(self.quantity, self.unit), *self.others)
 
 
 @dataclass(frozen=True)
+class Ramp:
+    """The limits of spectra over the height.
+
+    Attributes
+    ----------
+    range_max : float
+        Largest height, nm.
+    speed_max : float
+        Largest speed of the tip, nm/s.
+    trigger_force : float
+        The instrument ends a ramp at once where the force, in nN, is larger than this.
+    """
+
+    range_max: float
+    speed_max: float
+    trigger_force: float
+
+
+@dataclass(frozen=True, eq=False)
 class Info:
     """The fixed properties of an instrument: channels, spectroscopy, limits.
 
@@ -79,11 +106,22 @@ class Info:
     fixed_frame : bool
         Only the whole scan range at `pixels` can be imaged (a recorded sample).
     setpoint_range : (low, high)
-        Contact force in nN.
+        Contact force in nN, or what else the feedback holds, in `setpoint_unit`.
     amplitude_max : float
         Largest bias amplitude in V.
     simulated : bool
         Whether the instrument is simulated, so that no real tip can be harmed.
+    pixels_multiple : int
+        The pixels of a line are a multiple of this.
+    segments_max : int or None
+        The largest number of straight segments of a bias waveform; None if there is no limit.
+    setpoint_unit : str
+        ``"nN"``, or ``"nA"`` of an instrument whose feedback holds a tunnel current; then :meth:`AfmBackend.force`
+        returns the current.
+    ramp : Ramp or None
+        The limits of spectra over the height; None if the instrument takes none.
+    places : (M, 2) float64 or None
+        The only places where it has spectra, in nm (a recorded sample); None if it can take one anywhere.
     """
 
     channels: tuple[Channel, ...]
@@ -94,6 +132,11 @@ class Info:
     setpoint_range: tuple[float, float]
     amplitude_max: float
     simulated: bool
+    pixels_multiple: int = 1
+    segments_max: int | None = None
+    ramp: Ramp | None = None
+    setpoint_unit: str = "nN"
+    places: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +147,20 @@ class Loop:
     ----------
     spectrum : (K,) float64
         The quantity of :class:`Spectroscopy`; for a ferroelectric the off-field loop.
-    on_field : (K,) float64 or None
-        The loop measured while the bias is applied, if the instrument has it.
+    others : (C−1, K) float64 or None
+        The other channels, in the order of :attr:`Spectroscopy.others`; None if there are none.
     resonance : float
         The fraction of steps, 0…1, at which the contact resonance was found; 1 if the instrument does not look for it.
     """
 
     spectrum: NDArray[np.float64]
-    on_field: NDArray[np.float64] | None = None
+    others: NDArray[np.float64] | None = None
     resonance: float = 1.0
+
+    @property
+    def channels(self) -> NDArray[np.float64]:
+        """All channels (C, K)."""
+        return np.vstack([self.spectrum[None], *(() if self.others is None else (self.others,))])
 
 
 @runtime_checkable
@@ -169,13 +217,18 @@ class AfmBackend(Protocol):
         ...
 
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
-        """Apply `bias` (K,) with `dwell` s per step at the present position and return the measured loop."""
+        """Apply `bias` (K,) with `dwell` s per step at the present position and return the measured loop.
+
+        With ``info.spectroscopy.waveform == "z"`` it holds heights in nm instead, and the bias stays.
+        """
         ...
 
-    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def reference(
+        self, positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int = 0
+    ) -> NDArray[np.float64] | None:
         """Return the true spectra (N, K) at `positions` (N, 2) if they are known; None on a real instrument.
 
-        Only evaluation uses them; an agent never sees them.
+        `channel` counts in :attr:`Spectroscopy.channels`. Only evaluation uses them; an agent never sees them.
         """
         ...
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 import numpy as np
 
 from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Interrupted
+from ophyd_devices.waveform import there_and_back
 
 MOVE_S = 0.25
 """Duration of a small move, s."""
@@ -128,11 +129,14 @@ def _info(backend: AfmBackend) -> str:
     if kind.axis is not None:
         axis = np.asarray(kind.axis)
         _require(axis.ndim == 1 and axis.size > 0 and bool(np.isfinite(axis).all()), "the axis must be finite, (K,)")
+    spectra = [channel.name for channel in kind.channels]
+    _require(len(set(spectra)) == len(spectra), f"expected spectra with channels of different names, got {spectra}")
     if kind.full_scale is not None:
         _require(kind.full_scale[0] < kind.full_scale[1], f"expected full_scale (low, high), got {kind.full_scale}")
     return (
         f"channels {', '.join(names)}; {x_max - x_min:g} × {y_max - y_min:g} nm; {kind.quantity} in {kind.unit}; "
-        f"{low:g} … {high:g} nN; ±{info.amplitude_max:g} V" + ("; simulated" if info.simulated else "")
+        f"{low:g} … {high:g} {info.setpoint_unit}; ±{info.amplitude_max:g} V"
+        + ("; simulated" if info.simulated else "")
     )
 
 
@@ -251,7 +255,8 @@ def _engage(backend: AfmBackend) -> str:
         _require(backend.in_contact(), "in_contact() is false after engage()")
     force = backend.force()
     _require(math.isfinite(force), f"expected a force in nN, got {force}")
-    return f"twice without harm; {force:g} nN measured at a setpoint of {setpoint:g} nN"
+    unit = backend.info.setpoint_unit
+    return f"twice without harm; {force:g} {unit} measured at a setpoint of {setpoint:g} {unit}"
 
 
 def _setpoint(backend: AfmBackend) -> str:
@@ -282,11 +287,14 @@ def _spectrum(backend: AfmBackend) -> str:
     info = backend.info
     kind = info.spectroscopy
     bias = info.amplitude_max / 100 * np.sin(np.arange(16) * np.pi / 8) if kind.axis is None else kind.axis
+    if info.ramp is not None:
+        bias = there_and_back(min(info.ramp.range_max, info.ramp.speed_max * 7e-3) / 100, 8)
     loop = backend.spectrum(bias, 1e-3)
     _require(loop.spectrum.shape == bias.shape, f"expected a spectrum {bias.shape}, got {loop.spectrum.shape}")
-    _require((loop.on_field is not None) == kind.on_field, f"info says on_field={kind.on_field}; the spectrum differs")
+    shape = (len(kind.channels), len(bias))
+    _require(loop.channels.shape == shape, f"expected channels of shape {shape}, got {loop.channels.shape}")
     _require(0 <= loop.resonance <= 1, f"expected a resonance of 0 … 1, got {loop.resonance}")
-    _require(bool(np.isfinite(loop.spectrum).all()), "the spectrum is not finite")
+    _require(bool(np.isfinite(loop.channels).all()), "the spectrum is not finite")
     return f"{len(bias)} steps, {np.ptp(loop.spectrum):.3g} {kind.unit} high, resonance at {loop.resonance:.0%} of them"
 
 
@@ -333,7 +341,7 @@ def _area(info: Info, centre: tuple[float, float]) -> Area:
 
 
 def _pixels(info: Info) -> tuple[int, int]:
-    return info.pixels if info.fixed_frame else (8, 8)
+    return info.pixels if info.fixed_frame else (8, 8 * info.pixels_multiple)
 
 
 def _gentle(info: Info) -> float:

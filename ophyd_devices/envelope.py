@@ -1,12 +1,13 @@
 """The safety envelope: the limits that every command is checked against. A frozen value that JSON can hold."""
 
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from ophyd_devices.backend import Area, Info
+from ophyd_devices.backend import Area, Info, Ramp
 
 
 class _Value(BaseModel):
@@ -20,6 +21,11 @@ class Circle(_Value):
     x: float
     y: float
     radius: PositiveFloat
+
+    @property
+    def box(self) -> Area:
+        """The smallest rectangle around the zone, (x_min, x_max, y_min, y_max) in nm."""
+        return self.x - self.radius, self.x + self.radius, self.y - self.radius, self.y + self.radius
 
     def distance(self, points: NDArray[np.float64]) -> float:
         """Return the distance between the convex hull of `points` (N, 2) and the zone in nm; 0 if they touch."""
@@ -39,6 +45,11 @@ class Rectangle(_Value):
     def _check(self) -> Self:
         _check_area((self.x_min, self.x_max, self.y_min, self.y_max), "a rectangle")
         return self
+
+    @property
+    def box(self) -> Area:
+        """The zone itself, (x_min, x_max, y_min, y_max) in nm."""
+        return self.x_min, self.x_max, self.y_min, self.y_max
 
     def distance(self, points: NDArray[np.float64]) -> float:
         """Return the distance between the convex hull of `points` (N, 2) and the zone in nm; 0 if they touch."""
@@ -66,6 +77,12 @@ class Envelope(_Value):
         Contact force in nN.
     amplitude_max : float, optional
         Largest bias in V, of either sign.
+    z_range_max : float, optional
+        Largest height of a spectrum over the height, in nm.
+    z_speed_max : float, optional
+        Largest speed of such a ramp, in nm/s.
+    trigger_force_max : float, optional
+        The force in nN at which the instrument ends such a ramp may not be larger; it is an option of the backend.
     slew_max : float, optional
         Largest step of the bias over the dwell time, in V/s. The waveform starts from and ends at 0 V.
     dose_per_spot, dose_per_area : Dose, optional
@@ -89,6 +106,9 @@ class Envelope(_Value):
     scan_range: Area | None = None
     setpoint_range: tuple[PositiveFloat, PositiveFloat] | None = None
     amplitude_max: PositiveFloat | None = None
+    z_range_max: PositiveFloat | None = None
+    z_speed_max: PositiveFloat | None = None
+    trigger_force_max: PositiveFloat | None = None
     slew_max: PositiveFloat | None = None
     dose_per_spot: Dose | None = None
     dose_per_area: Dose | None = None
@@ -127,6 +147,54 @@ class Envelope(_Value):
                 f"the envelope's amplitude {self.amplitude_max:g} V is above that of the instrument, "
                 f"{info.amplitude_max:g} V; make it smaller, or leave it out"
             )
+
+        if info.ramp is not None:
+            self._check_ramp(info.ramp)
+
+    def ramp_within(self, ramp: Ramp) -> Ramp:
+        """Return the limits of a ramp within this envelope."""
+        return replace(ramp, range_max=self.z_range_max or ramp.range_max, speed_max=self.z_speed_max or ramp.speed_max)
+
+    def _check_ramp(self, ramp: Ramp) -> None:
+        for what, unit, wanted, possible in (
+            ("height", "nm", self.z_range_max, ramp.range_max),
+            ("ramp speed", "nm/s", self.z_speed_max, ramp.speed_max),
+        ):
+            if wanted is not None and wanted > possible:
+                raise ValueError(
+                    f"the envelope's {what} of {wanted:g} {unit} is above that of the instrument, {possible:g} {unit}; "
+                    "make it smaller, or leave it out"
+                )
+        if self.trigger_force_max is not None and ramp.trigger_force > self.trigger_force_max:
+            raise ValueError(
+                f"the instrument ends a ramp at {ramp.trigger_force:g} nN, the envelope allows "
+                f"{self.trigger_force_max:g} nN; choose a smaller trigger_force in the options of the backend"
+            )
+
+    def clear_part(self, area: Area) -> Area | None:
+        """Return the largest rectangle in `area` whose distance to each zone is at least the clearance; or None.
+
+        Zones count as their bounding boxes. The sides of the largest rectangle then touch such a box or the edge of
+        `area` (B. Chazelle, R. L. Drysdale, D. T. Lee, "Computing the largest empty rectangle", SIAM J. Comput. 15,
+        300 (1986), doi 10.1137/0215022). Every pair of x edges is tried, with the gaps along y between them: that is
+        quick for the dozens of zones that a person writes.
+        """
+        margin = self.clearance * (1 + 1e-9)  # beyond the rounding of a distance
+        boxes = np.array([zone.box for zone in self.forbidden]).reshape(-1, 4) + np.array([-1, 1, -1, 1]) * margin
+        x_min, x_max, y_min, y_max = area
+        lefts = [x_min, *(x for x in boxes[:, 1] if x_min < x < x_max)]
+        rights = [x_max, *(x for x in boxes[:, 0] if x_min < x < x_max)]
+        best, largest = None, 0.0
+        for left in lefts:
+            for right in (x for x in rights if x > left):
+                within = boxes[(boxes[:, 0] < right) & (boxes[:, 1] > left)]
+                bottom = y_min
+                for low, high in [*((box[2], box[3]) for box in within[np.argsort(within[:, 2])]), (y_max, y_max)]:
+                    top = min(low, y_max)
+                    if (right - left) * (top - bottom) > largest and top > bottom:
+                        best, largest = (left, right, bottom, top), (right - left) * (top - bottom)
+                    bottom = max(bottom, high)
+        return None if best is None else tuple(float(edge) for edge in best)  # type: ignore[return-value]
 
     def blocking(self, points: NDArray[np.float64]) -> tuple[Circle | Rectangle, float] | None:
         """Return a zone that the convex hull of `points` (N, 2) comes too close to, and the distance in nm; or None."""

@@ -13,6 +13,7 @@ from ophyd_devices.backend import AfmBackend, Area, BackendError, Info, Loop, Pr
 from ophyd_devices.dose import DoseLog
 from ophyd_devices.envelope import Envelope, corners
 from ophyd_devices.place import as_place
+from ophyd_devices.waveform import corners as corners_of
 
 
 class EnvelopeError(LimitError):
@@ -51,6 +52,7 @@ class Guard:
             scan_range=envelope.scan_range or backend.info.scan_range,
             setpoint_range=envelope.setpoint_range or backend.info.setpoint_range,
             amplitude_max=envelope.amplitude_max or backend.info.amplitude_max,
+            ramp=None if backend.info.ramp is None else envelope.ramp_within(backend.info.ramp),
         )
         """The controller's own info, with the limits of the envelope."""
 
@@ -66,7 +68,10 @@ class Guard:
         """Raise EnvelopeError if the tip may not press with `setpoint` nN."""
         low, high = self.info.setpoint_range
         if not low <= setpoint <= high:
-            raise EnvelopeError(f"a setpoint of {setpoint:g} nN is outside {low:g} … {high:g} nN; choose one inside")
+            unit = self.info.setpoint_unit
+            raise EnvelopeError(
+                f"a setpoint of {setpoint:g} {unit} is outside {low:g} … {high:g} {unit}; choose one inside"
+            )
 
     def check_area(self, area: Area) -> None:
         """Raise EnvelopeError if the tip may not scan `area` (x_min, x_max, y_min, y_max) in nm."""
@@ -74,17 +79,36 @@ class Guard:
         x_min, x_max, y_min, y_max = area
         if not (low_x <= x_min < x_max <= high_x and low_y <= y_min < y_max <= high_y):
             raise EnvelopeError(f"{area} nm reaches outside the scan range {self.info.scan_range} nm; choose less")
-        self._check_clear(corners(area), f"the frame {area} nm", "choose another area")
+        self._check_clear(
+            corners(area), f"the frame {area} nm", "choose another area with afm.imager.area or setup={'area': …}"
+        )
+
+    def largest_frame(self) -> Area:
+        """Return the area (x_min, x_max, y_min, y_max) in nm to image by default: the largest that may be scanned.
+
+        It is the scan range, without what is too close to a forbidden zone. If nothing is left, or the instrument can
+        only image its whole range, it is the scan range, and imaging that is refused.
+        """
+        whole = self.info.scan_range
+        return whole if self.info.fixed_frame else self.envelope.clear_part(whole) or whole
 
     def check_waveform(self, bias: NDArray[np.float64], dwell: float) -> None:
-        """Raise EnvelopeError if `bias` (K,) may not be applied with `dwell` s per step."""
+        """Raise EnvelopeError if `bias` (K,), or heights instead, may not be applied with `dwell` s per step."""
         _check_positive("dwell time", dwell, "s")
         if self.info.spectroscopy.axis is not None:
             return  # the axis is fixed, and no voltage
+        if self.info.spectroscopy.waveform == "z":
+            self._check_ramp(bias, dwell)
+            return
         largest = float(np.abs(bias).max(initial=0.0))
         if not largest <= self.info.amplitude_max:  # NaN is not
             raise EnvelopeError(
                 f"a bias of {largest:g} V is outside ±{self.info.amplitude_max:g} V; lower the amplitude"
+            )
+        count, most = len(corners_of(bias)) - 1, self.info.segments_max
+        if most is not None and count > most:
+            raise EnvelopeError(
+                f"the waveform has {count} straight segments, the instrument takes {most}; choose fewer cycles"
             )
         slew, slew_max = _slew(bias, dwell), self.envelope.slew_max
         if slew_max is not None and slew > slew_max * (1 + 1e-9):  # the steps of a waveform are rounded
@@ -210,9 +234,11 @@ class Guard:
         self.doses.add((x, y))
         return self._backend.spectrum(bias, dwell)
 
-    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def reference(
+        self, positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int = 0
+    ) -> NDArray[np.float64] | None:
         """Return the true spectra where they are known; nothing moves."""
-        return self._backend.reference(positions, bias)
+        return self._backend.reference(positions, bias, channel)
 
     def stop(self) -> None:
         """End the running action."""
@@ -250,6 +276,23 @@ class Guard:
                 f"the tip is at ({place[0]:g}, {place[1]:g}) nm, outside {self.info.scan_range} nm; withdraw first"
             )
 
+    def _check_ramp(self, heights: NDArray[np.float64], dwell: float) -> None:
+        ramp = self.info.ramp
+        if ramp is None:
+            raise EnvelopeError("this instrument has no limits for a ramp of the height; nothing moved")
+        low, high = float(heights.min(initial=0.0)), float(heights.max(initial=0.0))
+        if not (low >= 0 and high <= ramp.range_max):  # NaN is neither
+            raise EnvelopeError(
+                f"heights of {low:g} … {high:g} nm are outside 0 … {ramp.range_max:g} nm above the place where the "
+                "setpoint holds the tip; choose a shorter distance"
+            )
+        speed = _slew(heights, dwell)
+        if speed > ramp.speed_max * (1 + 1e-9):  # the steps of a waveform are rounded
+            raise EnvelopeError(
+                f"a ramp of {speed:g} nm/s is faster than {ramp.speed_max:g} nm/s; take a shorter distance, more "
+                "points, or a longer dwell time"
+            )
+
     def _check_clear(self, points: NDArray[np.float64], what: str, advice: str) -> None:
         blocking = self.envelope.blocking(points)
         if blocking is not None:
@@ -261,7 +304,7 @@ class Guard:
 
 
 def _slew(bias: NDArray[np.float64], dwell: float) -> float:
-    """Return the largest step of `bias` (K,) over `dwell` in V/s; the waveform starts from and ends at 0 V."""
+    """Return the largest step of `bias` (K,) over `dwell` in its unit/s; the waveform starts from and ends at 0."""
     return float(np.abs(np.diff(bias, prepend=0.0, append=0.0)).max()) / dwell
 
 

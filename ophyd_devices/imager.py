@@ -46,6 +46,10 @@ class PixelsSignal(TypedSignal):
         info = self.parent.info
         if info.fixed_frame and tuple(np.asarray(value)) != info.pixels:
             raise ValueError(f"{self.name}: this instrument only takes frames of {info.pixels} px, got {value!r}")
+        if np.asarray(value)[1] % info.pixels_multiple:
+            raise ValueError(
+                f"{self.name}: this instrument takes lines of a multiple of {info.pixels_multiple} px, got {value!r}"
+            )
 
 
 class Imager(Measuring):
@@ -72,14 +76,21 @@ class Imager(Measuring):
     line_rate = Cpt(TypedSignal, value=1.0, units="Hz", limits=(0.01, 100.0), kind=Kind.config)
     channels = Cpt(TypedSignal, dtype="U", value=["z"], writable=False, kind=Kind.config)
     channel_units = Cpt(TypedSignal, dtype="U", value=["nm"], writable=False, kind=Kind.config)
+    places = Cpt(
+        TypedSignal, value=np.zeros((0, 2)), units="nm", dims=("place", "axis"), writable=False, kind=Kind.omitted,
+        doc="The only places of the image where a spectrum can be taken; omitted if it can be taken anywhere.",
+    )  # fmt: skip
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self.info = self._link.backend.info
         self.channels.publish([channel.name for channel in self.info.channels])
         self.channel_units.publish([channel.unit for channel in self.info.channels])
+        if self.info.places is not None:
+            self.places.publish(self.info.places)
+            self.places.kind = Kind.config
         self.check_area = self._link.backend.check_area
-        self.area.publish(self.info.scan_range)  # where a forbidden zone lies in it, an area must be chosen
+        self.area.publish(self._link.backend.largest_frame())
         self.pixels.on_put = self._blank
         self.pixels.put(self.info.pixels)
 

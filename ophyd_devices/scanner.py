@@ -21,6 +21,9 @@ class Axis(Device, PositionerBase):
 
     readback = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.hinted)
     setpoint = Cpt(TypedSignal, units="nm", writable=False, kind=Kind.normal)
+    user_offset = Cpt(
+        TypedSignal, units="nm", writable=False, kind=Kind.omitted, doc="Always 0; Bluesky's ``%wa`` shows one."
+    )
 
     def __init__(self, prefix: str, *, axis: int, **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)

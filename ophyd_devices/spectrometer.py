@@ -10,6 +10,7 @@ from ophyd import DeviceStatus, Kind
 
 from ophyd_devices.measuring import Measuring
 from ophyd_devices.signals import TypedSignal
+from ophyd_devices.waveform import there_and_back
 
 
 def triangle(amplitude: float, steps_per_cycle: int, cycles: int) -> NDArray[np.float64]:
@@ -44,16 +45,33 @@ class StepsSignal(TypedSignal):
             raise ValueError(f"{self.name}: expected a multiple of 4, so that the waveform reaches ±A; got {value}")
 
 
-class Spectrometer(Measuring):
-    """Takes one spectrum (K,) at the present position.
+class ChannelSignal(TypedSignal):
+    """The channel of the spectra that agents learn: one of `choices`."""
 
-    Agents learn from ``spectrum``; for hysteresis loops that is the off-field loop. ``on_field`` comes with it if the
-    instrument measures it. The waveform is configuration: the descriptor holds it as ``axis``. On a recorded sample the
-    axis is fixed, and no waveform can be chosen.
+    choices: tuple[str, ...] = ()
+
+    def check_value(self, value: str) -> None:
+        """Raise ValueError unless the instrument has a channel of this name; see also :class:`TypedSignal`."""
+        super().check_value(value)
+        if value not in self.choices:
+            raise ValueError(
+                f"{self.name}: this instrument's spectra have no channel {value!r}, only {', '.join(self.choices)}"
+            )
+
+
+class Spectrometer(Measuring):
+    """Takes one spectrum at the present position, of one channel or several.
+
+    Agents learn from ``spectrum`` (K,), the channel that ``quantity`` names; at first that is the instrument's first
+    one, for hysteresis loops the off-field loop. An instrument with several channels also records all of them as
+    ``channels`` (C, K). The waveform is configuration: the descriptor holds it as ``axis``. It is a triangle of the
+    bias, of ``amplitude``, ``steps_per_cycle`` and ``cycles``; where spectra are over the height it lifts the tip by
+    ``distance`` and back, each way with ``points``. On a recorded sample the axis is fixed, and no waveform can be
+    chosen.
     """
 
     spectrum = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
-    on_field = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.normal)
+    channels = Cpt(TypedSignal, value=np.zeros((1, 1)), dims=("channel", "step"), writable=False, kind=Kind.normal)
     height = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Largest minus smallest value of the spectrum.")
     snr = Cpt(TypedSignal, writable=False, kind=Kind.hinted, doc="Signal to noise, see signal_to_noise.")
     resonance = Cpt(
@@ -64,39 +82,67 @@ class Spectrometer(Measuring):
     amplitude = Cpt(TypedSignal, value=8.0, units="V", kind=Kind.config)
     steps_per_cycle = Cpt(StepsSignal, dtype="<i8", value=32, limits=(8, 4096), kind=Kind.config)
     cycles = Cpt(TypedSignal, dtype="<i8", value=3, limits=(1, 100), kind=Kind.config)
+    distance = Cpt(TypedSignal, value=50.0, units="nm", kind=Kind.config)
+    points = Cpt(TypedSignal, dtype="<i8", value=128, limits=(4, 4096), kind=Kind.config)
     dwell = Cpt(TypedSignal, value=4.1e-3, units="s", limits=(1e-6, 10.0), kind=Kind.config)
     axis = Cpt(TypedSignal, value=np.zeros(1), dims=("step",), writable=False, kind=Kind.config)
     axis_name = Cpt(TypedSignal, dtype="U", value="", writable=False, kind=Kind.config)
-    quantity = Cpt(TypedSignal, dtype="U", value="", writable=False, kind=Kind.config)
+    quantity = Cpt(ChannelSignal, dtype="U", value="", kind=Kind.config)
+    channel_names = Cpt(
+        TypedSignal, dtype="U", value=np.array([""]), dims=("channel",), writable=False, kind=Kind.config
+    )
+    channel_units = Cpt(
+        TypedSignal, dtype="U", value=np.array([""]), dims=("channel",), writable=False, kind=Kind.config
+    )
 
-    _waveform = ("amplitude", "steps_per_cycle", "cycles")
+    _waveforms = {"bias": ("amplitude", "steps_per_cycle", "cycles"), "z": ("distance", "points")}  # noqa: RUF012
 
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         info = self._link.backend.info
         kind = info.spectroscopy
         self.axis_name.publish(kind.axis_name)
+        names = tuple(channel.name for channel in kind.channels)
+        self.channel_names.publish(np.array(names))
+        self.channel_units.publish(np.array([channel.unit for channel in kind.channels]))
+        self.quantity.choices = names
+        self.quantity.on_put = self._learn
         self.quantity.publish(kind.quantity)
         self.axis.units = kind.axis_unit
-        self.spectrum.units = self.on_field.units = self.height.units = kind.unit
-        if not kind.on_field:
-            self.on_field.kind = Kind.omitted
+        if not kind.others:
+            for signal in (self.channels, self.channel_names, self.channel_units):
+                signal.kind = Kind.omitted
+        if info.ramp is not None:
+            self.distance.limits = (0.0, info.ramp.range_max)
+            self.distance.publish(min(self.distance.get(), info.ramp.range_max))
+        self.amplitude.limits = (0.0, info.amplitude_max)
+        self.amplitude.publish(min(self.amplitude.get(), info.amplitude_max))
+        for waveform, waveform_signals in self._waveforms.items():
+            for name in waveform_signals:
+                if kind.axis is None and waveform == kind.waveform:
+                    getattr(self, name).on_put = self._shape
+                else:
+                    fixed = "the axis of this instrument is fixed; there is no waveform to choose"
+                    other = f"this instrument takes spectra over {kind.axis_name}; they have no {name}"
+                    getattr(self, name).freeze(other if kind.axis is None else fixed)
+                    getattr(self, name).kind = Kind.omitted
         if kind.axis is None:
-            self.amplitude.limits = (0.0, info.amplitude_max)
-            for name in self._waveform:
-                getattr(self, name).on_put = self._shape
             self._shape()
         else:
-            for name in self._waveform:
-                getattr(self, name).freeze("the axis of this instrument is fixed; there is no waveform to choose")
-                getattr(self, name).kind = Kind.omitted
             self._set_axis(kind.axis)
+        self._learn()
+
+    @property
+    def channel(self) -> int:
+        """The number of the channel that agents learn, from 0."""
+        number: int = self.quantity.choices.index(self.quantity.get())
+        return number
 
     def trigger(self) -> DeviceStatus:
         """Measure one spectrum.
 
         The status fails if the tip is not engaged, if tip or sample have taken their dose, or if the spectrum does not
-        have the length of the axis.
+        have all channels, or not the length of the axis.
 
         Raises
         ------
@@ -104,19 +150,20 @@ class Spectrometer(Measuring):
             If the waveform is outside the envelope.
         """
         self._link.backend.check_waveform(self.axis.get(), self.dwell.get())
-        backend, axis, dwell = self._link.backend, self.axis.get(), self.dwell.get()
-        full_scale = backend.info.spectroscopy.full_scale
+        backend, axis, dwell, channel = self._link.backend, self.axis.get(), self.dwell.get(), self.channel
+        shape = (len(self.quantity.choices), len(axis))
+        full_scale = None if channel else backend.info.spectroscopy.full_scale
 
         def measure() -> None:
             loop = backend.spectrum(axis, dwell)
-            spectrum = np.asarray(loop.spectrum, dtype=float)
-            if spectrum.shape != axis.shape:
+            channels = np.asarray(loop.channels, dtype=float)
+            if channels.shape != shape:
                 raise ValueError(
-                    f"{self.name}: expected a spectrum of shape {axis.shape}, the instrument sent {spectrum.shape}"
+                    f"{self.name}: expected channels of shape {shape}, the instrument sent {channels.shape}"
                 )
+            spectrum = channels[channel]
             self.spectrum.publish(spectrum)
-            if loop.on_field is not None:
-                self.on_field.publish(loop.on_field)
+            self.channels.publish(channels)
             self.height.publish(float(np.ptp(spectrum)))
             self.snr.publish(signal_to_noise(spectrum))
             self.resonance.publish(float(loop.resonance))
@@ -141,15 +188,23 @@ class Spectrometer(Measuring):
         self._link.backend.check_doses(places)
 
     def _shape(self) -> None:
+        if self._link.backend.info.spectroscopy.waveform == "z":
+            self._set_axis(there_and_back(self.distance.get(), self.points.get()))
+            return
         self._set_axis(triangle(self.amplitude.get(), self.steps_per_cycle.get(), self.cycles.get()))
 
     def _set_axis(self, axis: NDArray[np.float64]) -> None:
         self.axis.publish(axis)
         self._blank()
 
+    def _learn(self) -> None:
+        unit = self._link.backend.info.spectroscopy.channels[self.channel].unit
+        self.spectrum.units = self.height.units = unit
+        self._blank()
+
     def _blank(self) -> None:
-        for signal in (self.spectrum, self.on_field):
-            signal.publish(np.full(len(self.axis.get()), np.nan))
+        self.spectrum.publish(np.full(len(self.axis.get()), np.nan))
+        self.channels.publish(np.full((len(self.quantity.choices), len(self.axis.get())), np.nan))
         for signal in (self.height, self.snr, self.resonance, self.saturated, self.time):
             signal.publish(np.nan)
 

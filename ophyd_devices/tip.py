@@ -30,9 +30,14 @@ class Tip(Device):
     while the tip is engaged.
     """
 
-    contact = Cpt(TypedSignal, dtype="|b1", value=False, writable=False, kind=Kind.normal)
+    contact = Cpt(TypedSignal, labels={"detectors"}, dtype="|b1", value=False, writable=False, kind=Kind.normal)
     force = Cpt(
-        TypedSignal, units="nN", writable=False, kind=Kind.normal, doc="Measured on the tip; 0 off the surface."
+        TypedSignal,
+        units="nN",
+        writable=False,
+        kind=Kind.normal,
+        labels={"detectors"},  # what Bluesky's ``%ct`` reads: it changes nothing
+        doc="Measured on the tip; 0 off the surface.",
     )
     force_error = Cpt(
         TypedSignal, units="nN", writable=False, kind=Kind.omitted, doc="Force minus the setpoint engaged with."
@@ -55,7 +60,13 @@ class Tip(Device):
     def __init__(self, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(prefix, **kwargs)
         self._link: Link = self.parent.link
-        self.setpoint.limits = self._link.backend.info.setpoint_range
+        info = self._link.backend.info
+        self.setpoint.limits = info.setpoint_range
+        for signal in (self.force, self.force_error, self.setpoint, self.force_limit):
+            signal.units = info.setpoint_unit
+        if info.setpoint_unit != "nN":  # the defaults are those of a force: begin gently, and trip at the largest
+            self.setpoint.publish(info.setpoint_range[0])
+            self.force_limit.publish(info.setpoint_range[1])
         self._engaged_with = float(self.setpoint.get())
         self._link.on_settled = self._refresh
         self._refresh(self._link.backend.in_contact())
@@ -145,7 +156,8 @@ class Tip(Device):
         if abs(self.force_error.get()) > self.force_limit.get():
             self._link.backend.withdraw()
             self.contact.publish(self._link.backend.in_contact())
+            unit = self._link.backend.info.setpoint_unit
             raise BackendError(
-                f"{self.name}: the force is {force:g} nN, more than {self.force_limit.get():g} nN from the setpoint of "
-                f"{self._engaged_with:g} nN; the tip was withdrawn; check whether it is still good"
+                f"{self.name}: the force is {force:g} {unit}, more than {self.force_limit.get():g} {unit} from the "
+                f"setpoint of {self._engaged_with:g} {unit}; the tip was withdrawn; check whether it is still good"
             )

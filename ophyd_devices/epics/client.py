@@ -25,7 +25,7 @@ NAMES = (
     "Done", "Outcome", "Message",
     "Move", "Engage", "Withdraw", "Frame", "Spectrum", "Reference", "Stop",
     "Frame:Lines", "Frame:Shape", "Frame:Data",
-    "Spectrum:Data", "Spectrum:OnField", "Spectrum:HasOnField", "Spectrum:Resonance",
+    "Spectrum:Data", "Spectrum:Others", "Spectrum:Resonance",
     "Reference:Shape", "Reference:Data",
     "KeepAlive",
 )  # fmt: skip
@@ -146,17 +146,18 @@ class EpicsBackend:
     def spectrum(self, bias: NDArray[np.float64], dwell: float) -> Loop:
         """Measure at the present position."""
         self._act("Spectrum", [dwell, *np.asarray(bias, dtype=np.float64)])
-        shape = (len(bias),)
-        on_field = None
-        if self._read("Spectrum:HasOnField")[0]:
-            on_field = self._waveform("Spectrum:OnField", np.float64, shape)
+        others, number = None, len(self.info.spectroscopy.others)
+        if number:
+            others = self._waveform("Spectrum:Others", np.float64, (number, len(bias)))
         resonance = float(self._read("Spectrum:Resonance")[0])
-        return Loop(self._waveform("Spectrum:Data", np.float64, shape), on_field, resonance)
+        return Loop(self._waveform("Spectrum:Data", np.float64, (len(bias),)), others, resonance)
 
-    def reference(self, positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def reference(
+        self, positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int = 0
+    ) -> NDArray[np.float64] | None:
         """Return the true spectra (N, K) if the IOC knows them."""
         positions = np.asarray(positions, dtype=np.float64)
-        self._act("Reference", wire.encode_reference(positions, np.asarray(bias, dtype=np.float64)))
+        self._act("Reference", wire.encode_reference(positions, np.asarray(bias, dtype=np.float64), channel))
         shape = tuple(int(number) for number in self._read("Reference:Shape"))
         return self._waveform("Reference:Data", np.float64, shape) if shape[0] else None
 

@@ -137,9 +137,8 @@ class AfmIoc(PVGroup):
             return self.backend.spectrum(numbers[1:], float(numbers[0]))
 
         async def publish(loop: Loop) -> None:
-            await self.spectrum_has_on_field.write(int(loop.on_field is not None))
-            if loop.on_field is not None:
-                await self.spectrum_on_field.write(np.asarray(loop.on_field, np.float64))
+            if loop.others is not None:
+                await self.spectrum_others.write(np.ravel(np.asarray(loop.others, np.float64)))
             await self.spectrum_resonance.write(float(loop.resonance))
             await self.spectrum_data.write(np.asarray(loop.spectrum, np.float64))
 
@@ -147,7 +146,8 @@ class AfmIoc(PVGroup):
 
     async def _look_up(self, _: PvpropertyData, values: Sequence[float]) -> None:
         def look_up(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
-            return self.backend.reference(*wire.decode_reference(numbers))
+            channels = len(self.backend.info.spectroscopy.channels)
+            return self.backend.reference(*wire.decode_reference(numbers, channels))
 
         async def publish(spectra: NDArray[np.float64] | None) -> None:
             await self.reference_shape.write([0, 0] if spectra is None else list(spectra.shape))
@@ -165,6 +165,9 @@ class AfmIoc(PVGroup):
         client, seconds = wire.check_promise(_array(values))
         if seconds and self._broken:
             raise ValueError(self._broken)
+        if self._running is None and not self._broken and (seconds or set(self._promises) <= {client}):
+            # A watchdog of the controller's is for the death of this process, so this one comes first.
+            await self._ask(lambda: self.backend.keep_alive(2 * seconds))
         if client in self._promises:
             self._promises.pop(client).cancel()
         if seconds:
@@ -188,7 +191,9 @@ class AfmIoc(PVGroup):
     withdraw = _action("Withdraw", "token", 1, _withdraw)
     frame = _action("Frame", "token, x_min, x_max, y_min, y_max (nm), ny, nx, line rate (Hz)", 8, _image)
     spectrum = _action("Spectrum", "token, dwell (s), bias of each step (V)", 2 + wire.STEPS_MAX, _measure)
-    reference = _action("Reference", "token, K, bias (K), x, y of each place (nm)", wire.REFERENCE_MAX, _look_up)
+    reference = _action(
+        "Reference", "token, channel, K, bias (K), x, y of each place (nm)", wire.REFERENCE_MAX, _look_up
+    )
     stop = pvproperty(put=_interrupt, value=0.0, name="Stop", doc="Token of the action to stop; 0 stops whatever runs.")
 
     busy = _number("Busy", "1 while an action runs.", 0)
@@ -200,8 +205,7 @@ class AfmIoc(PVGroup):
     frame_shape = _numbers("Frame:Shape", "channels, ny, nx", 3, int)
     frame_data = _numbers("Frame:Data", "The frame, flat; row 0 at y_min.", wire.FRAME_MAX, ChannelType.FLOAT)
     spectrum_data = _numbers("Spectrum:Data", "The spectrum.", wire.STEPS_MAX)
-    spectrum_on_field = _numbers("Spectrum:OnField", "The on-field loop.", wire.STEPS_MAX)
-    spectrum_has_on_field = _number("Spectrum:HasOnField", "1 if there is an on-field loop.", 0)
+    spectrum_others = _numbers("Spectrum:Others", "Its other channels, one after the other.", wire.OTHERS_MAX)
     spectrum_resonance = _number("Spectrum:Resonance", "Fraction of steps where it was found.", 1.0)
     reference_shape = _numbers("Reference:Shape", "N, K; 0, 0 if the true spectra are not known.", 2, int)
     reference_data = _numbers("Reference:Data", "True spectra, flat.", wire.REFERENCE_MAX)
@@ -245,6 +249,7 @@ class AfmIoc(PVGroup):
             try:
                 await self._quiet()
                 await self._ask(self.backend.withdraw)
+                await self._ask(lambda: self.backend.keep_alive(0))
                 await self.message.write(self._broken)
                 self._broken = ""
             except Exception as error:  # noqa: BLE001  the tip must come off, whatever the controller raises

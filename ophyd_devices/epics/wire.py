@@ -12,10 +12,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ophyd_devices.backend import Channel, Info, Spectroscopy
+from ophyd_devices.backend import Channel, Info, Ramp, Spectroscopy
 
 STEPS_MAX = 2**16
 """Steps of the longest bias waveform."""
+OTHERS_MAX = 2**20
+"""Values of all other channels of the longest spectrum."""
 FRAME_MAX = 2**26
 """Values of the largest frame (4 channels of 4096 × 4096 px)."""
 REFERENCE_MAX = 2**24
@@ -47,6 +49,8 @@ def encode_info(info: Info) -> str:
     content = asdict(info)
     if info.spectroscopy.axis is not None:
         content["spectroscopy"]["axis"] = info.spectroscopy.axis.tolist()
+    if info.places is not None:
+        content["places"] = info.places.tolist()
     return json.dumps(content)
 
 
@@ -56,35 +60,45 @@ def decode_info(text: str) -> Info:
     kind = content["spectroscopy"]
     if kind["axis"] is not None:
         kind["axis"] = np.array(kind["axis"], dtype=np.float64)
+    kind["others"] = tuple(Channel(**channel) for channel in kind["others"])
     if kind["full_scale"] is not None:
         kind["full_scale"] = tuple(kind["full_scale"])
     for key in ("scan_range", "pixels", "setpoint_range"):
         content[key] = tuple(content[key])
+    if content.get("places") is not None:
+        content["places"] = np.array(content["places"], dtype=np.float64)
+    if content.get("ramp") is not None:
+        content["ramp"] = Ramp(**content["ramp"])
     content["channels"] = tuple(Channel(**channel) for channel in content["channels"])
     return Info(**{**content, "spectroscopy": Spectroscopy(**kind)})
 
 
-def encode_reference(positions: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the arguments of the action ``Reference``: K, the bias (K,), the positions (N, 2) row by row."""
-    return np.concatenate([[len(bias)], bias, np.ravel(positions)])
+def encode_reference(positions: NDArray[np.float64], bias: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
+    """Return the arguments of the action ``Reference``: channel, K, the bias (K,), the positions (N, 2) row by row."""
+    return np.concatenate([[channel, len(bias)], bias, np.ravel(positions)])
 
 
-def decode_reference(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return positions (N, 2) and bias (K,).
+def decode_reference(
+    values: NDArray[np.float64], channels: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Return positions (N, 2), bias (K,) and the channel.
 
     Raises
     ------
     ValueError
-        If `values` are not K, then K numbers, then pairs.
+        If `values` are not one of so many `channels`, counted from 0, K, then K numbers, then pairs.
     """
-    steps = values[0] if len(values) else 0.0
-    rest = len(values) - 1 - steps
+    channel, steps = (*values[:2], 0.0, 0.0)[:2]
+    rest = len(values) - 2 - steps
     if not (steps >= 1 and steps % 1 == 0 and rest >= 0 and rest % 2 == 0):
         raise ValueError(
-            f"Reference takes K, K steps of the bias, then x and y of each place; got K = {steps:g} and "
-            f"{max(len(values) - 1, 0)} numbers after it"
+            f"Reference takes a channel, K, K steps of the bias, then x and y of each place; got K = {steps:g} and "
+            f"{max(len(values) - 2, 0)} numbers after it"
         )
-    return values[1 + int(steps) :].reshape(-1, 2), values[1 : 1 + int(steps)]
+    if not (0 <= channel < channels and channel % 1 == 0):
+        raise ValueError(f"expected a channel 0 … {channels - 1} of the spectra, got {channel:g}")
+    bias = values[2 : 2 + int(steps)]
+    return values[2 + int(steps) :].reshape(-1, 2), bias, int(channel)
 
 
 def check_token(name: str, values: NDArray[np.float64]) -> float:

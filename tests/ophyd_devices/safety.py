@@ -74,7 +74,7 @@ class Recorder:
             raise BackendError("the instrument failed")
         return Loop(np.zeros(len(bias)))
 
-    def reference(self, positions, bias):
+    def reference(self, positions, bias, channel=0):
         return None
 
     def stop(self):

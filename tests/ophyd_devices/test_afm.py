@@ -164,10 +164,28 @@ def test_a_spectrum_comes_with_its_quality(afm):
     reading = {name: entry["value"] for name, entry in afm.spectrometer.read().items()}
     spectrum = reading["afm_spectrometer_spectrum"]
     assert spectrum.shape == afm.spectrometer.axis.get().shape == (32,)
-    assert reading["afm_spectrometer_on_field"].shape == spectrum.shape
+    assert reading["afm_spectrometer_channels"].shape == (2, *spectrum.shape)
+    assert (reading["afm_spectrometer_channels"][0] == spectrum).all()
     assert reading["afm_spectrometer_height"] == pytest.approx(np.ptp(spectrum))
     assert reading["afm_spectrometer_snr"] > 1
     assert reading["afm_spectrometer_time"] == afm.backend.time()
+
+
+def test_any_channel_can_be_the_spectrum(afm):
+    spectrometer = afm.spectrometer
+    assert spectrometer.channel_names.get().tolist() == ["off-field piezoresponse", "on-field piezoresponse"]
+    spectrometer.quantity.put("on-field piezoresponse")
+    afm.tip.set("engaged").wait(5)
+    spectrometer.trigger().wait(5)
+    assert (spectrometer.spectrum.get() == spectrometer.channels.get()[1]).all()
+    assert spectrometer.height.get() == np.ptp(spectrometer.channels.get()[1])
+    afm.reference.positions.put([afm.scanner.position])
+    afm.reference.trigger().wait(5)
+    truth = afm.reference.spectra.get()[0]
+    assert np.abs(truth - spectrometer.spectrum.get()).mean() < np.abs(truth - spectrometer.channels.get()[0]).mean()
+    with pytest.raises(ValueError, match="no channel 'current', only off-field piezoresponse, on-field piezoresponse"):
+        spectrometer.quantity.put("current")
+    assert spectrometer.quantity.get() == "on-field piezoresponse"
 
 
 def test_the_waveform_follows_its_parameters(afm):
@@ -188,7 +206,7 @@ def test_a_recorded_sample_has_its_own_axis_and_frame(recorded_afm, tmp_path):
     afm = recorded_afm
     assert afm.spectrometer.axis.get()[-1] == 1700
     assert afm.spectrometer.axis_name.get() == "wavenumber"
-    assert "afm_spectrometer_on_field" not in afm.describe()
+    assert "afm_spectrometer_channels" not in afm.describe()
     assert "afm_spectrometer_amplitude" not in afm.describe_configuration()
     with pytest.raises(ReadOnlyError, match="no waveform to choose"):
         afm.spectrometer.amplitude.put(5.0)

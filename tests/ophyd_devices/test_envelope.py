@@ -1,10 +1,11 @@
+import itertools
 import json
 
 import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
 from bluesky.simulators import check_limits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ophyd.utils import LimitError
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from safety import Recorder, box, hull, shape_distance
 
 from curio_plans.plans import spectra_at
 from ophyd_devices import Envelope, EnvelopeError
-from ophyd_devices.envelope import hull_distance
+from ophyd_devices.envelope import corners, hull_distance
 from ophyd_devices.twin import twin
 
 ZONE = {"kind": "circle", "x": 300, "y": 300, "radius": 50}
@@ -86,6 +87,7 @@ def test_a_plan_into_a_forbidden_zone_is_refused_before_anything_moves(make, eng
 
 def test_what_a_plan_needs_can_be_asked_beforehand(make):
     afm = make(forbidden=[ZONE], slew_max=100, dose_per_spot={"loops": 1, "radius": 5}, loops_per_tip=3)
+    afm.imager.area.publish(afm.imager.info.scan_range)  # the default is clear of the zone, and put refuses it
     with pytest.raises(EnvelopeError, match=r"the frame .* comes within 0 nm"):
         afm.imager.check()
     with pytest.raises(EnvelopeError, match=r"243.902 V/s, the limit is 100 V/s; lower the amplitude"):
@@ -147,3 +149,35 @@ def test_the_distance_of_known_shapes():
     assert hull_distance(square, [(0.5, 0.5)]) == 0
     assert hull_distance(square, [(-1, 2), (2, -1)]) == 0
     assert hull_distance([(0, 0), (0, 2)], [(1, 1), (3, 1)]) == 1
+
+
+def test_the_default_frame_is_the_largest_without_forbidden_zones():
+    zones = ({"kind": "circle", "x": 500, "y": 500, "radius": 40}, {"kind": "rectangle", "x_min": 900, "x_max": 990,
+             "y_min": 0, "y_max": 100})  # fmt: skip
+    envelope = Envelope(forbidden=zones, clearance=10)
+    whole = (0.0, 1000.0, 0.0, 1000.0)
+    part = envelope.clear_part(whole)
+    assert part == pytest.approx((0, 1000, 550, 1000))
+    assert envelope.blocking(corners(part)) is None
+    assert Envelope().clear_part(whole) == whole
+    assert Envelope(forbidden=[{"kind": "circle", "x": 0, "y": 0, "radius": 2000}]).clear_part(whole) is None
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(1, 3)), max_size=4))
+def test_no_whole_rectangle_that_is_clear_is_larger_than_the_default_frame(circles):
+    squares = [{"kind": "rectangle", "x_min": x, "x_max": x + side, "y_min": y, "y_max": y + side}
+               for x, y, side in circles]  # fmt: skip
+    envelope, whole = Envelope(forbidden=squares, clearance=1e-9), (0.0, 7.0, 0.0, 7.0)
+    free = np.ones((7, 7), dtype=bool)
+    for x, y, side in circles:
+        free[y : y + side, x : x + side] = False
+    sizes = [
+        (right - left) * (top - bottom)
+        for left, right in itertools.combinations(range(8), 2)
+        for bottom, top in itertools.combinations(range(8), 2)
+        if free[bottom:top, left:right].all()
+    ]
+    part = envelope.clear_part(whole)
+    found = 0 if part is None else (part[1] - part[0]) * (part[3] - part[2])
+    assert found == pytest.approx(max(sizes, default=0), abs=1e-6)

@@ -120,6 +120,7 @@ class Machine(RuleBasedStateMachine):
         self.afm = AFM(self.backend, envelope=Envelope.model_validate(envelope))
         self.afm.spectrometer.cycles.put(1)
         self.oracle = Oracle(envelope)
+        self.afm.imager.area.publish(self.oracle.area)  # the whole range: by default a frame is clear of the zones
 
     @rule(commands=st.lists(command, min_size=10, max_size=20))
     def sequence(self, commands):
