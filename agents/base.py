@@ -24,6 +24,7 @@ from agents.protocols import (
     Record,
     RecordError,
     Report,
+    Steering,
     Suggestion,
 )
 
@@ -103,6 +104,7 @@ class BaseAgent:
     parts: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     learns_from_past: ClassVar[bool] = False
+    takes_steering: ClassVar[bool] = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -311,7 +313,11 @@ class BaseAgent:
                 memory.excluded.add(record.index)
             case Answer():
                 pass
+            case Steering():
+                for index in record.candidates:
+                    check_index(index, memory.pool)
             case _:
                 raise RecordError(
-                    f"expected a Past, Pool, Observation, Exclusion or Answer, got {type(record).__name__}: {record!r}"
+                    f"expected a Past, Pool, Observation, Exclusion, Answer or Steering, got {type(record).__name__}: "
+                    f"{record!r}"
                 )

@@ -27,7 +27,9 @@ class GridAgent(BaseAgent):
         ExhaustedError
             If that grid has fewer than `n` places left; no others are added.
         """
-        grid = even_grid(self.pool.grid, min(context.budget, len(self.pool)))
+        count = min(context.budget, len(self.pool))
+        shape, positions = self.pool.grid, self.pool.positions
+        grid = even_places(positions, count) if shape is None else even_grid(shape, count)
         left = grid[np.isin(grid, self.available(context))]
         if n > len(left):
             raise ExhaustedError(
@@ -51,6 +53,25 @@ def even_grid(shape: tuple[int, int], count: int) -> NDArray[np.int64]:
         places = row * columns + _even(columns, int(points))
         path.append(places if line % 2 == 0 else places[::-1])
     return np.concatenate(path)
+
+
+def even_places(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return `count` distinct indices of places (N, 2) that form no grid, spread evenly.
+
+    An even grid of that many points is laid over the rectangle around the places. Each of its points, in the order of
+    :func:`even_grid`, takes the nearest place that is left.
+    """
+    low, size = positions.min(axis=0), np.ptp(positions, axis=0)
+    fine = max(2, int(np.ceil(count**0.5)) * 4)  # nodes along a side, so that `count` of them can lie evenly
+    row, column = np.divmod(even_grid((fine, fine), count), fine)
+    left = np.ones(len(positions), dtype=bool)
+    chosen = []
+    for node in low + (np.stack([column, row], axis=1) + 0.5) / fine * size:
+        distance = ((positions - node) ** 2).sum(axis=1)
+        distance[~left] = np.inf
+        chosen.append(int(distance.argmin()))
+        left[chosen[-1]] = False
+    return np.array(chosen, dtype=np.int64)
 
 
 def _even(length: int, count: int) -> NDArray[np.int64]:

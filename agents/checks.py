@@ -16,7 +16,7 @@ def check_pool(pool: Pool, before: Pool | None = None) -> None:
         raise RecordError(f"a pool has positions (N, 2) with N ≥ 1, got {positions.shape}")
     if patches.ndim != 4 or len(patches) != len(positions):
         raise RecordError(f"a pool of {len(positions)} candidates has patches (N, C, h, w), got {patches.shape}")
-    if pool.grid[0] * pool.grid[1] != len(positions):
+    if pool.grid is not None and pool.grid[0] * pool.grid[1] != len(positions):
         raise RecordError(f"a grid of {pool.grid[0]} × {pool.grid[1]} does not hold {len(positions)} candidates")
     for name, values in (("positions", positions), ("patches", patches)):
         if not np.isfinite(values).all():

@@ -16,7 +16,9 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from agents.acquisition import RunningNovelty, latent_novelty
+from agents.devices import check_device
 from agents.error_models import ErrorModel
+from agents.memory import sparing
 from agents.models.autoencoder import Autoencoder, train_autoencoder
 from agents.models.layers import create
 from agents.protocols import Config, Context, Observation, Pool, Record, Report, Suggestion
@@ -80,7 +82,8 @@ class CuriosityAgent(ThreadedAgent):
     ----------
     config : mapping
         With ``seed``, ``initial`` and ``threads``; it may have ``start`` (``"k-means"`` or ``"random"``),
-        ``random_probability``, ``error_target`` (``"current"`` or ``"before+after"``) and ``autoencoder_epochs``.
+        ``random_probability``, ``error_target`` (``"current"`` or ``"before+after"``), ``autoencoder_epochs`` and
+        ``device``, see :mod:`agents.devices`.
     slots : Slots
         Surrogate, error model, acquisition and selection.
     """
@@ -116,6 +119,7 @@ class CuriosityAgent(ThreadedAgent):
     losses = ("surrogate", "error_model")
 
     def __init__(self, config: Config, slots: Slots) -> None:
+        check_device(str(config.get("device", "cpu")))
         super().__init__(config)
         self.parts = slots.parts
         self._slots = slots
@@ -165,7 +169,8 @@ class CuriosityAgent(ThreadedAgent):
         elif isinstance(record, Observation):
             self.forget("_part_maps")
             if self.memory.learned >= self.config["initial"]:
-                self._train()
+                with sparing():
+                    self._train()
 
     def _see(self, pool: Pool) -> None:
         initial = self.config["initial"]
@@ -180,7 +185,9 @@ class CuriosityAgent(ThreadedAgent):
         novelty_space = self._slots.exploration_space if "exploration" in self.parts else None
         if by_clusters or "autoencoder" in (self._slots.error_space, novelty_space):
             epochs = self.config.get("autoencoder_epochs", 30)
-            autoencoder = train_autoencoder(self._candidates, self.generator("autoencoder"), epochs)
+            autoencoder = train_autoencoder(
+                self._candidates, self.generator("autoencoder"), epochs, device=self._device
+            )
             memory.autoencoder = to_arrays(autoencoder.state_dict())
             memory.feature_scaling = Scaling.of(self._embedding, axis=(0,))
         if by_clusters:
@@ -237,6 +244,10 @@ class CuriosityAgent(ThreadedAgent):
         return str(self.config.get("start", "k-means"))
 
     @property
+    def _device(self) -> str:
+        return str(self.config.get("device", "cpu"))
+
+    @property
     def _draw(self) -> Draw:
         """Random numbers for what is done after the last observation learned."""
         return lambda purpose: self.generator(purpose, self.memory.learned)
@@ -254,7 +265,7 @@ class CuriosityAgent(ThreadedAgent):
     @cached_property
     def _embedding(self) -> NDArray[np.float32]:
         """The patches in the latent space of the autoencoder, (N, F)."""
-        autoencoder = create(lambda: Autoencoder(self._patch_shape), torch.Generator())
+        autoencoder = create(lambda: Autoencoder(self._patch_shape), torch.Generator(), self._device)
         autoencoder.load_state_dict(to_tensors(self.memory.autoencoder))
         return autoencoder.evaluate(self._candidates).numpy()
 

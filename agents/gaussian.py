@@ -1,4 +1,4 @@
-"""A Gaussian process that measures where it learns most about the whole pool: the strongest baseline."""
+"""A Gaussian process that measures where it learns most about the whole pool: the strongest simple methods."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,12 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.process import Features, Kernel, Posterior, leave_one_out
-from agents.protocols import Context, Observation, Record, Report, Suggestion
+from agents.process import Choices, Features, Kernel, Posterior, leave_one_out
+from agents.protocols import Config, Context, Observation, Record, Report, Suggestion
 from agents.threaded import ThreadedAgent
-
-CHOSEN_FROM = 128
-"""Most observations that choose the kernel, which costs the third power of their number."""
 
 INTEGRATED_OVER = 512
 """Most candidates that stand for the whole pool."""
@@ -20,14 +17,21 @@ INTEGRATED_OVER = 512
 class GaussianProcessAgent(ThreadedAgent):
     """Measures where a spectrum lowers the integrated variance most; begins with random points.
 
-    The kernel is chosen by leave-one-out each time the number of observations has grown by the square root of two, for
-    the last time at 256. From then on, a decision takes a time that is linear in the observations and in the pool.
+    The kernel is chosen by leave-one-out each time the number of observations has grown by a factor, up to a number.
+    From then on, a decision takes a time that is linear in the observations and in the pool.
 
     Parameters
     ----------
     config : mapping
-        With ``seed``, ``initial`` and ``threads``.
+        With ``seed``, ``initial``, ``threads`` and, if spectra are reduced to principal components, ``scores``: the
+        number of these.
+    choices : Choices
+        The kernels to choose from.
     """
+
+    def __init__(self, config: Config, choices: Choices) -> None:
+        super().__init__(config)
+        self.choices = choices
 
     @dataclass
     class Memory(ThreadedAgent.Memory):
@@ -49,12 +53,13 @@ class GaussianProcessAgent(ThreadedAgent):
         if memory.kernel is None:
             due = count >= int(self.config["initial"])
         else:
-            due = 2**0.5 * memory.chosen_at <= count <= 2 * CHOSEN_FROM
+            due = self.choices.growth * memory.chosen_at <= count <= 2 * self.choices.most
         if due:
-            some = np.sort(self.numbers("leave one out", count).permutation(count)[:CHOSEN_FROM])
-            memory.kernel, memory.loss = leave_one_out(self._features, self.measured[some], self._spectra(count)[some])
+            some = np.sort(self.numbers("leave one out", count).permutation(count)[: self.choices.most])
             memory.chosen_at = count
-            self.forget("_as_chosen")
+            self.forget("_as_chosen", "_basis")
+            spectra = self._spectra(count)[some]
+            memory.kernel, memory.loss = leave_one_out(self._features, self.measured[some], spectra, self.choices)
 
     def choose(self, n: int, context: Context) -> list[Suggestion]:
         """Return random candidates until enough were measured, then the most informative ones, one after the other."""
@@ -96,7 +101,7 @@ class GaussianProcessAgent(ThreadedAgent):
         """What all observations learned from say; each one since the kernel was chosen is added by itself."""
         posterior = self._as_chosen
         for observation in self.learned[posterior.count :]:
-            posterior.observe(observation.index, np.asarray(observation.spectrum))
+            posterior.observe(observation.index, self._reduced(np.asarray(observation.spectrum)))
         return posterior
 
     @cached_property
@@ -114,6 +119,22 @@ class GaussianProcessAgent(ThreadedAgent):
         patches = self.image.patches
         return Features(patches.reshape(len(patches), -1).astype(np.float64), self.image.positions)
 
+    @cached_property
+    def _basis(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """The mean (K,) and the principal components (r, K) of the spectra that there were at the last choice."""
+        if "scores" not in self.config:
+            return None
+        spectra = np.stack([np.asarray(observation.spectrum) for observation in self.learned[: self.memory.chosen_at]])
+        mean = spectra.mean(axis=0)
+        return mean, np.linalg.svd(spectra - mean, full_matrices=False)[2][: self.config["scores"]]
+
+    def _reduced(self, spectra: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `spectra` (…, K), less what the principal components do not represent."""
+        if self._basis is None:
+            return spectra
+        mean, directions = self._basis
+        return np.asarray(mean + (spectra - mean) @ directions.T @ directions)
+
     def _spectra(self, count: int) -> NDArray[np.float64]:
         """Return the first `count` spectra, (count, K)."""
-        return np.stack([np.asarray(observation.spectrum) for observation in self.learned[:count]])
+        return self._reduced(np.stack([np.asarray(observation.spectrum) for observation in self.learned[:count]]))

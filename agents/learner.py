@@ -25,6 +25,8 @@ class Learner(Generic[Model]):
         Epochs of the first and of each later training; a whole batch at once, so an epoch is one step.
     generator : torch.Generator
         For the initial weights.
+    device : str
+        Where the network computes, see :mod:`agents.devices`.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class Learner(Generic[Model]):
         first: int,
         later: int,
         generator: torch.Generator,
+        device: str = "cpu",
     ) -> None:
-        self.model = create(make, generator)
+        self.model = create(make, generator, device)
         self._optimizer = optimizer(self.model.parameters())
         self._epochs = first
         self._later = later

@@ -23,6 +23,10 @@ from pydantic_core import to_jsonable_python
 
 from agents.protocols import Agent
 
+LATER = "an option that came later"
+"""Marks an option, ``Annotated[…, LATER]``, that is in a config only where it is not the default: the configs of older
+stored runs stay as they are."""
+
 
 class MissingExtraError(ImportError, ValueError):
     """An agent needs an optional package that is not installed."""
@@ -46,7 +50,12 @@ class Options(BaseModel):
     @property
     def config(self) -> dict[str, Any]:
         """``{"agent": name, **options}``: what a start document stores."""
-        return {"agent": self._agent, **self.model_dump()}
+        unused = {
+            name
+            for name, field in type(self).model_fields.items()
+            if LATER in field.metadata and getattr(self, name) == field.default
+        }
+        return {"agent": self._agent, **self.model_dump(exclude=unused)}
 
     @field_validator("*", mode="before")
     @classmethod

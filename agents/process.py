@@ -4,8 +4,10 @@ Rasmussen & Williams, *Gaussian Processes for Machine Learning*, MIT Press 2006,
 """
 
 import copy
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,33 @@ from scipy.spatial.distance import cdist
 
 Values = NDArray[np.float64]
 
-REACHES = (0.35, 0.7, 1.4, np.inf)
-"""Lengths to choose from, relative to the median distance of two measured points; ∞ leaves a feature out."""
+Form = Literal["product", "sum"]
 
-NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Variances of the noise to choose from, relative to that of the process."""
+
+@dataclass(frozen=True)
+class Choices:
+    """What leave-one-out chooses from.
+
+    Attributes
+    ----------
+    forms : tuple of str
+        See :class:`Kernel`.
+    patch, position : tuple of float
+        Lengths relative to the median distance of two measured points; ∞ leaves a feature out.
+    noise : tuple of float
+        Variances of the noise relative to that of the process: the ridge.
+    growth : float
+        It chooses again each time the number of observations has grown by this factor, up to twice `most`.
+    most : int
+        Most observations that it looks at, which costs the third power of their number.
+    """
+
+    forms: tuple[Form, ...] = ("product",)
+    patch: tuple[float, ...] = (0.35, 0.7, 1.4, np.inf)
+    position: tuple[float, ...] = (0.35, 0.7, 1.4, np.inf)
+    noise: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
+    growth: float = 2**0.5
+    most: int = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +55,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A radial basis function of the patch times one of the position.
+    """A radial basis function of the patch times one of the position, or the mean of the two.
 
     Attributes
     ----------
@@ -39,20 +63,27 @@ class Kernel:
         Lengths, in the units of the features.
     noise : float
         Variance of the noise, relative to that of the process.
+    form : str
+        ``"product"``: alike are places that look alike and are near. ``"sum"``: places that look alike, or are near.
     """
 
     patch: float
     position: float
     noise: float
+    form: Form = "product"
 
     def __call__(self, features: Features, one: NDArray[np.int64], other: NDArray[np.int64] | slice) -> Values:
         """Return the covariance of candidates, (n, m)."""
         patches = cdist(features.patches[one], features.patches[other], "sqeuclidean") / self.patch**2
         positions = cdist(features.positions[one], features.positions[other], "sqeuclidean") / self.position**2
+        if self.form == "sum":
+            return np.asarray((np.exp(-patches / 2) + np.exp(-positions / 2)) / 2)
         return np.asarray(np.exp(-(patches + positions) / 2))
 
 
-def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Values) -> tuple[Kernel, float]:
+def leave_one_out(
+    features: Features, measured: NDArray[np.int64], spectra: Values, choices: Choices
+) -> tuple[Kernel, float]:
     """Return the kernel that predicts each measured spectrum best from the others, and its error.
 
     Parameters
@@ -63,6 +94,7 @@ def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Valu
         Which of them were measured, n ≥ 2.
     spectra : (n, K)
         What was measured there; the process has their mean.
+    choices : Choices
 
     Returns
     -------
@@ -73,28 +105,28 @@ def leave_one_out(features: Features, measured: NDArray[np.int64], spectra: Valu
     centred = spectra - spectra.mean(axis=0)
     variance = max(float((centred**2).mean()), np.finfo(float).tiny)
     best, least = Kernel(np.inf, np.inf, 1.0), np.inf
-    for kernel in _lengths(features, measured):
+    for kernel in _lengths(features, measured, choices):
         values, vectors = eigh(kernel(features, measured, measured), driver="evd")  # (n,), (n, n)
         rotated = vectors.T @ centred  # (n, K)
-        for noise in NOISES:
+        for noise in choices.noise:
             inverse = 1 / (np.maximum(values, 0) + noise)  # (n,)
             # The error of each point when predicted from the others is (K + σ²)⁻¹ y over the diagonal of (K + σ²)⁻¹.
             off = vectors @ (inverse[:, None] * rotated) / (vectors**2 @ inverse)[:, None]  # (n, K)
             error = float((off**2).mean()) / variance
             if error < least:
-                best, least = Kernel(kernel.patch, kernel.position, noise), error
+                best, least = replace(kernel, noise=noise), error
     return best, least
 
 
-def _lengths(features: Features, measured: NDArray[np.int64]) -> Iterator[Kernel]:
-    """Yield kernels of all lengths to choose from."""
+def _lengths(features: Features, measured: NDArray[np.int64], choices: Choices) -> Iterator[Kernel]:
+    """Yield kernels of all lengths and forms to choose from."""
     medians = []
     for values in (features.patches[measured], features.positions[measured]):
         distances = cdist(values, values)[np.triu_indices(len(measured), k=1)]
-        medians.append(max(float(np.median(distances)), np.finfo(float).tiny))
-    for patch in REACHES:
-        for position in REACHES:
-            yield Kernel(patch * medians[0], position * medians[1], 1.0)
+        medians.append(float(np.median(distances)) or 1.0)  # where all are alike, any length will do
+    for form, patch, position in itertools.product(choices.forms, choices.patch, choices.position):
+        if form == "product" or np.isfinite([patch, position]).all():  # the product has those of one feature already
+            yield Kernel(patch * medians[0], position * medians[1], 1.0, form)
 
 
 class Posterior:

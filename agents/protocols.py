@@ -1,9 +1,9 @@
 """What an agent is, and the records that it takes. Plans import this module, so it does not import torch.
 
 An agent is a *fold* over the records of a run: it ingests a :class:`Pool`, then :class:`Observation`,
-:class:`Exclusion` and :class:`Answer` records in the order in which they happened, and can be asked at any time where
-to measure next. One that learns from prior runs first ingests a :class:`Past` of each. The same records always lead
-to the same suggestion; this makes a replay evidence.
+:class:`Exclusion`, :class:`Answer` and, if it wants them, :class:`Steering` records in the order in which they
+happened, and can be asked at any time where to measure next. One that learns from prior runs first ingests a
+:class:`Past` of each. The same records always lead to the same suggestion; this makes a replay evidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,14 @@ class Pool:
         x and y of each candidate in nm.
     patches : (N, C, h, w) float32
         The image around each candidate, in the units of its channels.
-    grid : (rows, columns)
-        The candidates form this regular grid in C order, so ``map.reshape(grid)`` is an image; rows × columns = N.
+    grid : (rows, columns) or None
+        The candidates form this regular grid in C order, so ``map.reshape(grid)`` is an image; rows × columns = N. None
+        where they form none: spectra exist only at some places.
     """
 
     positions: NDArray[np.float64]
     patches: NDArray[np.float32]
-    grid: tuple[int, int]
+    grid: tuple[int, int] | None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -100,7 +101,29 @@ class Answer:
     answer: str
 
 
-Record = Past | Pool | Observation | Exclusion | Answer
+@dataclass(frozen=True)
+class Steering:
+    """What a human asked of the run; only for agents with :attr:`TakesSteering.takes_steering`.
+
+    What it changes – the budget, candidates to be avoided – every agent learns from its :class:`Context`, and what was
+    measured because of it from an :class:`Observation`.
+
+    Attributes
+    ----------
+    act : str
+        What kind of act, e.g. ``"pick"``.
+    candidates : tuple of int
+        The candidates that it is about: the one that was picked, those in an area.
+    values : str
+        All that was said, as JSON.
+    """
+
+    act: str
+    candidates: tuple[int, ...]
+    values: str
+
+
+Record = Past | Pool | Observation | Exclusion | Answer | Steering
 
 
 @dataclass(frozen=True)
@@ -114,7 +137,7 @@ class Context:
     pending : tuple of int
         Candidates that were decided but not measured yet; they are not available.
     avoid : tuple of int
-        Candidates not wanted at present; they are not available either.
+        Candidates not wanted at present, e.g. by a human who excluded an area; they are not available either.
     """
 
     budget: int
@@ -287,6 +310,40 @@ class LearnsFromPast(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesSteering(Protocol):
+    """An optional ability of an :class:`Agent`: it takes :class:`Steering` records."""
+
+    @property
+    def takes_steering(self) -> bool:
+        """Whether it does, with its present config."""
+        ...
+
+
+@runtime_checkable
+class ThinksElsewhere(Protocol):
+    """An optional property of an :class:`Agent`: it thinks in another process, perhaps on another machine.
+
+    Where that does not answer in time, its methods raise :class:`PlaceError` and leave it unchanged.
+    """
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """Where it thought last, see :func:`agents.place.describe_place`; empty before the first answer."""
+        ...
+
+    def close(self) -> None:
+        """Stop waiting for an answer."""
+        ...
+
+
+def for_agent(agent: Agent, records: Sequence[Record]) -> tuple[Record, ...]:
+    """Return the records that an agent takes: one that knows nothing of steering gets the others."""
+    if isinstance(agent, TakesSteering) and agent.takes_steering:
+        return tuple(records)
+    return tuple(record for record in records if not isinstance(record, Steering))
+
+
 def learns_from_past(agent: Agent) -> bool:
     """Return whether an agent takes records of prior runs, see :class:`LearnsFromPast`."""
     return isinstance(agent, LearnsFromPast) and agent.learns_from_past
@@ -294,6 +351,10 @@ def learns_from_past(agent: Agent) -> bool:
 
 class RecordError(ValueError):
     """A record that an agent cannot take; the agent is unchanged."""
+
+
+class PlaceError(ConnectionError):
+    """The place where an agent thinks does not answer in time, or refuses. The agent is unchanged: ask it again."""
 
 
 class ExhaustedError(ValueError):

@@ -7,6 +7,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from agents.base import BaseAgent
+from agents.devices import deterministic
 
 
 class ThreadedAgent(BaseAgent):
@@ -21,7 +22,7 @@ class ThreadedAgent(BaseAgent):
     @contextmanager
     def thinking(self) -> Iterator[None]:
         """Learn from everything ingested, and let the block ask; both with the agent's number of threads."""
-        with threads(self.config["threads"]), super().thinking():
+        with threads(self.config["threads"]), deterministic(str(self.config.get("device", "cpu"))), super().thinking():
             yield
 
     def generator(self, purpose: str, *counters: int) -> torch.Generator:

@@ -8,6 +8,7 @@ import torch
 import torch._dynamo  # PyTorch imports it at an optimizer's first step, and blocks all other threads for half a second
 from torch import Tensor, nn
 
+from agents.devices import device_of
 from agents.models.layers import use_generator
 
 
@@ -43,12 +44,14 @@ def fit(
     """
     model.train()
     use_generator(model, generator)
+    device = device_of(model)
+    inputs, targets = inputs.to(device), targets.to(device)
     size = len(inputs) if batch is None else batch
     loss = float("nan")
     for _ in range(epochs):
         order = torch.arange(len(inputs)) if batch is None else torch.randperm(len(inputs), generator=generator)
         losses = []
-        for chosen in torch.split(order, size):
+        for chosen in torch.split(order.to(device), size):
             optimizer.zero_grad()
             error = nn.functional.mse_loss(model(inputs[chosen]), targets[chosen])
             error.backward()  # type: ignore[no-untyped-call]
@@ -61,7 +64,7 @@ def fit(
 def to_arrays(state: Any) -> Any:
     """Return a state dict with each tensor as an array: nested mappings and lists of arrays and JSON values."""
     if isinstance(state, Tensor):
-        return state.detach().numpy().copy()
+        return state.detach().cpu().numpy().copy()
     if isinstance(state, Mapping):
         return {key: to_arrays(value) for key, value in state.items()}
     if isinstance(state, list | tuple):

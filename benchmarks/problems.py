@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agents.pool import make_pool
 from agents.protocols import Pool
 from ophyd_devices.spectrometer import triangle
-from ophyd_devices.twin import Ferroelectric, load_recorded
+from ophyd_devices.twin import Ferroelectric, sample_from
 
 TWIN = "twin"
 TWIN_DEFAULTS = {"seed": 0, "pixels": 64, "steps": 64}
@@ -62,10 +62,10 @@ def open_problem(sample: str, window: int, stride: int | None = None) -> Problem
     """
     if sample == TWIN or sample.startswith(f"{TWIN}:"):
         return _twin(sample, window, stride)
-    recorded = load_recorded(sample)
-    pool = make_pool(recorded.image, recorded.area, window, stride)
+    recorded = sample_from(sample)
+    pool = make_pool(recorded.image, recorded.area, window, stride, places=recorded.places)
     axis = np.asarray(recorded.spectroscopy.axis)
-    spectra, _ = recorded.spectra(pool.positions, axis)
+    spectra = recorded.spectra(pool.positions, axis)[0]
     return Problem(Path(sample).stem, pool, spectra, spectra, axis)
 
 

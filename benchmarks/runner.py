@@ -3,12 +3,11 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from agents.protocols import Agent, Context, EstimatesError, HasLatent, Observation, Past, Question
 from agents.registry import build, configure
 from benchmarks.problems import Problem, open_problem
+from curio_plans.campaign import finished
 from curio_plans.documents.start import versions
 from curio_plans.study.floors import KINDS, mean_spectrum_errors, ridge_prediction
 
@@ -199,7 +199,10 @@ def run_job(job: Job, cache: Path) -> Path:
 
 
 def run_jobs(jobs: Sequence[Job], cache: Path, workers: int = 1, until: float = float("inf")) -> None:
-    """Run all `jobs` that `cache` does not have, in `workers` processes, with a progress bar on stderr.
+    """Run all `jobs` that `cache` does not have, with a progress bar on stderr.
+
+    They run in `workers` processes of this computer or, if the environment variable ``DASK_SCHEDULER_ADDRESS`` names a
+    Dask scheduler, on its workers, which must reach `cache` under the same name.
 
     None starts after the time `until` of the monotonic clock. Ctrl-C loses only the jobs that are running.
     """
@@ -227,26 +230,18 @@ def load(job: Job, cache: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def _finished(jobs: Sequence[Job], cache: Path, workers: int, until: float) -> Iterable[Job]:
-    """Yield the jobs as they finish; at most `workers` run at a time."""
-    waiting = iter(jobs)
-    if workers == 1:
-        for job in waiting:
-            if time.monotonic() >= until:
-                return
+    """Yield the jobs as they finish; several workers are a Dask cluster, see :mod:`curio_plans.campaign.cluster`."""
+    in_time = itertools.takewhile(lambda _: time.monotonic() < until, jobs)
+    if workers == 1 and "DASK_SCHEDULER_ADDRESS" not in os.environ:
+        for job in in_time:
             run_job(job, cache)
             yield job
         return
-    # torch does not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running: dict[Future[Path], Job] = {}
-        while True:
-            while len(running) < workers and time.monotonic() < until and (job := next(waiting, None)):
-                running[pool.submit(run_job, job, cache)] = job
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                yield running.pop(future)
+    for end in finished(functools.partial(run_job, cache=cache.resolve()), in_time, workers=workers, ahead=1):
+        if not end.error:
+            yield end.job
+        elif not end.again:
+            raise RuntimeError(f"{end.job} failed twice: {end.error}")
 
 
 def _errors(problem: Problem, prediction: NDArray[Any], chosen: Sequence[int]) -> tuple[float, float, float, float]:

@@ -126,7 +126,7 @@ def grid_of_loops(effects: Effects, bias: Array, seed: int) -> list[Loop]:
     for number, (y, x) in enumerate(np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 2)):
         loop, _ = World(film, effects, seed + number).loop(np.tile(bias, 2), (x, y), 0.0)
         half = len(bias)
-        loops.append(Loop(loop.spectrum[half:], loop.on_field[half:], loop.resonance))  # type: ignore[index]
+        loops.append(Loop(loop.spectrum[half:], resonance=loop.resonance))
     return loops
 
 

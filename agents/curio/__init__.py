@@ -4,7 +4,7 @@ A large predicted error is often noise, which no measurement removes, and a netw
 neighbours. This agent asks instead how much a spectrum would teach about *all* places.
 
 Model
-    Spectra of one sample differ in few ways. :mod:`~agents.curio.spectra` turns each into at most six scores. Each
+    Spectra of one sample differ in few ways. :mod:`~agents.curio.spectra` turns each into at most eight scores. Each
     score is a Gaussian process of the surroundings of a place and of its position (:mod:`~agents.curio.kernel`)::
 
         z_c(i) = f_c(rings of the patch) + g_c(position) + noise_c
@@ -12,8 +12,10 @@ Model
     f is learned wherever a similar structure was measured, and predicts everywhere; g interpolates between neighbours
     what the image does not show. The agent learns from the spectra (:mod:`~agents.curio.fit`) how far from the centre
     of the patch the surroundings matter, which channels matter, how smooth the sample is and how noisy each score is.
-    Nothing is set by hand for a sample. A spectrum that contradicts its neighbours and places like it is trusted less
-    (:mod:`~agents.curio.model`).
+    Nothing is set by hand for a sample. Three such models are averaged (:mod:`~agents.curio.committee`): of rings of
+    the patch, of means and gradients at several scales, and of all its pixels, with a kernel that leaving one out
+    chooses (:mod:`~agents.curio.ridge`). Spectra that contradict the others are trusted less if that pays
+    (:mod:`~agents.curio.trust`).
 Acquisition
     Measure where the expected error of the whole map falls most (:mod:`~agents.curio.posterior`)::
 
@@ -32,5 +34,5 @@ Prior runs
     strongly as the spectra say, g is not.
 
 A decision takes a time that is linear in candidates and observations, except where the model is learned again: each
-time the number of spectra has grown by a factor of 1.3.
+time the number of spectra has grown by a factor of 1.35.
 """

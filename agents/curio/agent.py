@@ -1,7 +1,7 @@
 """The agent ``curio``: curiosity about the error that a measurement can remove."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,19 +10,27 @@ from scipy.spatial.distance import cdist
 
 from agents.curio.calibration import Calibration
 from agents.curio.candidates import Candidates
+from agents.curio.committee import Committee
 from agents.curio.kernel import Kernel
 from agents.curio.lessons import centre, sample
 from agents.curio.model import Model, learn_model
 from agents.curio.posterior import Posterior
-from agents.curio.sites import Sites
+from agents.curio.sites import Sites, View
 from agents.curio.spectra import Scored
+from agents.curio.trust import pays
 from agents.protocols import Context, Estimate, Observation, Past, Pool, Record, Report, Suggestion
 from agents.threaded import ThreadedAgent
 
 Values = NDArray[np.float64]
 
-GROWTH = 1.3
+GROWTH = 1.35
 """The model is learned again when the number of spectra has grown by this factor."""
+
+ROUNDS = 3
+"""The model is learned anew at most so often until the same spectra are distrusted: bad ones hide each other."""
+
+SETTLES = 10.0
+"""… and the noise of none has grown by this factor."""
 
 SETTLED = 512
 """The model is not learned again beyond this many spectra."""
@@ -30,7 +38,13 @@ SETTLED = 512
 PRESENT_FROM = 10
 """From this many spectra of its own on, a run does not use prior runs to tell how wrong the model is."""
 
+FEW = 5.0
+"""Where fewer spectra than this carry the variance, the error of the map may be as large as without a model."""
+
 TINY = np.finfo(float).tiny
+
+ROUNDING = 1e-12
+"""Spectra that differ by less of their size are the same."""
 
 
 class CurioAgent(ThreadedAgent):
@@ -127,11 +141,11 @@ class CurioAgent(ThreadedAgent):
         return Report({"leave_one_out": model.left_out}, small, model.basis.compose(mean.T).astype(np.float32))
 
     def estimate(self) -> Estimate | None:
-        """Return how well everything ingested so far is known; None before there is a model."""
+        """Return how well everything ingested so far is known; None without a model, or if no spectrum differs."""
         with self.thinking():
             return None if self.memory.model is None else self._estimate(self.memory.model)
 
-    def _estimate(self, model: Model) -> Estimate:
+    def _estimate(self, model: Model) -> Estimate | None:
         posterior, calibration = self._posterior, self._calibrate(model)
         left = np.ones(len(self.pool), dtype=bool)
         left[self.measured] = False
@@ -139,16 +153,27 @@ class CurioAgent(ThreadedAgent):
         error = float(errors.mean()) if errors.size else model.noise
         # The variance of spectra over the pool is that of the prediction plus the error of the prediction.
         predicted = float(model.basis.importance @ posterior.mean.var(axis=1))
-        spread = (predicted + calibration.factor * error) or 1.0  # if all spectra are the same, there is no error
+        spread = predicted + calibration.factor * error
+        if spread <= (ROUNDING * np.abs(model.basis.mean).max()) ** 2:
+            return None  # all spectra are the same: an error relative to their spread is 0/0
         gain = float(posterior.reduction().max())
+        high = calibration.high * error / spread
+        if self._carriers(model) < FEW:
+            high = max(high, 1.0)  # as many more of the rare ones may be unmet, and hold nearly all of the variance
         return Estimate(
             error=calibration.factor * error / spread,
             low=calibration.low * error / spread,
-            high=calibration.high * error / spread,
+            high=high,
             noise=calibration.factor * model.noise / spread,
             gain=calibration.factor * gain / spread,
             checks=calibration.checks,
         )
+
+    def _carriers(self, model: Model) -> float:
+        """Return how many spectra of this run carry its variance: (Σ s)² / Σ s² of their squared deviations s."""
+        size = np.array([((_values(one) - model.basis.mean) ** 2).mean() for one in self.learned])
+        total = float(size.sum())
+        return total**2 / float((size**2).sum()) if total else np.inf
 
     def _observe(self, observation: Observation) -> None:
         """Check the prediction of a spectrum, decide how far to trust it, and learn the model again if it is time."""
@@ -196,22 +221,34 @@ class CurioAgent(ThreadedAgent):
         inflation = np.concatenate([known, self.memory.inflation])
         runs = [*(run.observations for run in past), self.learned]
         ends = np.cumsum([len(run) for run in runs])[:-1]
-        centred, mean = centre(zip(runs, np.split(inflation, ends), strict=True))
         size = len(self.pool)
-        return learn_model(
-            self._sites,
-            np.concatenate([np.arange(size, size + count), self.measured[: self.memory.learned]]),
-            centred,
-            mean=mean,
-            inflation=inflation,
-            before=before,
-            numbers=self.numbers("model", self.memory.learned),
-            robust=self.config["robust"],
-            position=self.config["position"],
-        )
+        places = np.concatenate([np.arange(size, size + count), self.measured[: self.memory.learned]])
+
+        def learn(doubt: Values) -> Model:
+            centred, mean = centre(zip(runs, np.split(doubt, ends), strict=True))
+            numbers, position = self.numbers("model", self.memory.learned), self.config["position"]
+            return learn_model(
+                self._views, places, centred,
+                mean=mean, inflation=doubt, before=before, numbers=numbers, position=position,
+            )  # fmt: skip
+
+        first = learn(np.ones(len(places)))
+        doubt = np.maximum(first.doubt, inflation)
+        trusting = replace(first, typical=np.inf)
+        if not self.config["robust"] or (doubt == 1).all():
+            return trusting
+        for _ in range(ROUNDS):
+            doubting, last = learn(doubt), doubt
+            doubt = doubting.doubt
+            if ((doubt > 1) == (last > 1)).all() and (doubt < SETTLES * last).all():
+                break
+        if not pays(first.found, doubting.found, last > 1):
+            return trusting
+        # What the last round found to do harm is distrusted, too, if there was no further round to learn without it.
+        return replace(doubting, scored=replace(doubting.scored, inflation=np.maximum(last, doubt)))
 
     @property
-    def _posterior(self) -> Posterior:
+    def _posterior(self) -> Committee:
         """What the spectra say; each one since the model was learned is added by itself."""
         posterior, model = self._as_modelled, self.memory.model
         done = posterior.count - (len(model.scored) - self.memory.modelled if model else 0)
@@ -224,29 +261,36 @@ class CurioAgent(ThreadedAgent):
         return posterior
 
     @cached_property
-    def _as_modelled(self) -> Posterior:
+    def _as_modelled(self) -> Committee:
         """The posterior of the spectra that the model was learned from; before, that of the prior kernel."""
         model, use = self.memory.model, self._candidates
         if model is not None:
-            return model.posterior(self._sites, tracked=use.tracked, integration=use.integration)
-        return Posterior(
-            self._sites,
-            Kernel.prior(len(self._sites.rings), 1),
-            Scored(np.empty(0, dtype=np.int64), np.empty((0, 1)), np.empty(0)),
-            tracked=use.tracked,
-            integration=use.integration,
-            importance=np.ones(1),
-        )
+            return model.posterior(self._views, tracked=use.tracked, integration=use.integration)
+        unknown = Scored(np.empty(0, dtype=np.int64), np.empty((0, 1)), np.empty(0))
+        posteriors = [
+            Posterior(
+                sites,
+                Kernel.prior(len(sites.groups), 1),
+                unknown,
+                tracked=use.tracked,
+                integration=use.integration,
+                importance=np.ones(1),
+            )
+            for sites in self._views
+        ]
+        return Committee(posteriors, np.full(len(posteriors), 1 / len(posteriors)))
 
     @cached_property
-    def _sites(self) -> Sites:
-        return Sites.of(self.image, self._lessons, rings=self.config["surroundings"] == "rings")
+    def _views(self) -> tuple[Sites, ...]:
+        chosen = self.config["surroundings"]
+        views: tuple[View, ...] = ("rings", "scales", "patch") if chosen == "all" else (chosen,)
+        return tuple(Sites.of(self.image, self._lessons, view=view) for view in views)
 
     @cached_property
     def _candidates(self) -> Candidates:
         every = int(self.config["checks"])
         integration, checks = self.numbers("integration"), self.numbers("checks")
-        return Candidates.of(self.image.grid, every, integration=integration, checks=checks)
+        return Candidates.of(self.image, every, integration=integration, checks=checks)
 
     @cached_property
     def _lessons(self) -> tuple[Past, ...]:
@@ -262,7 +306,7 @@ class CurioAgent(ThreadedAgent):
         """Return the candidate where the scanner will be, if it was sent to any."""
         return next(iter([*context.pending[::-1], *self.measured[::-1]]), None)
 
-    def _scores(self, posterior: Posterior, here: int | None) -> Values:
+    def _scores(self, posterior: Committee, here: int | None) -> Values:
         """Return by how much a spectrum at each candidate would lower the mean error, (N,); NaN where not tracked.
 
         With ``travel``, per time: that of one spectrum, and of the move there.

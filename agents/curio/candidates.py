@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from agents.protocols import Pool
+
 Indices = NDArray[np.int64]
 
 TRACKED = 4096
 """Most candidates whose variance is tracked: all of a usual pool, an even lattice of a larger one."""
 
-INTEGRATED_OVER = 256
+INTEGRATED_OVER = 512
 """Most candidates that stand for all where a variance is integrated."""
 
 
@@ -38,17 +40,17 @@ class Candidates:
 
     @classmethod
     def of(
-        cls, grid: tuple[int, int], every: int, *, integration: np.random.Generator, checks: np.random.Generator
+        cls, pool: Pool, every: int, *, integration: np.random.Generator, checks: np.random.Generator
     ) -> "Candidates":
-        """Return the uses of the candidates of a `grid`, with a check `every` so many points (0 for none).
+        """Return the uses of the candidates of a `pool`, with a check `every` so many points (0 for none).
 
         The two generators draw the candidates to integrate over, and those for checks.
         """
-        size = grid[0] * grid[1]
-        tracked = _lattice(grid)
+        size = len(pool)
+        tracked = _lattice(pool.grid) if pool.grid is not None else np.arange(0, size, -(-size // TRACKED))
         return cls(
             tracked=tracked,
-            nearest=_nearest(tracked, grid),
+            nearest=_nearest(tracked, pool),
             integration=np.sort(integration.permutation(len(tracked))[:INTEGRATED_OVER]),
             checks=checks.permutation(size)[: max(1, size // every) if every else 0],
         )
@@ -63,10 +65,10 @@ def _lattice(grid: tuple[int, int]) -> Indices:
     return np.arange(rows * columns).reshape(grid)[step // 2 :: step, step // 2 :: step].ravel()
 
 
-def _nearest(lattice: Indices, grid: tuple[int, int]) -> Indices:
-    """Return which of the `lattice` lies nearest to each candidate, (N,)."""
-    if len(lattice) == grid[0] * grid[1]:
-        return np.arange(len(lattice))
-    y, x = np.indices(grid).reshape(2, -1)
-    _, nearest = KDTree(np.stack([y[lattice], x[lattice]], axis=1)).query(np.stack([y, x], axis=1))
+def _nearest(tracked: Indices, pool: Pool) -> Indices:
+    """Return which of the `tracked` candidates lies nearest to each, (N,)."""
+    if len(tracked) == len(pool):
+        return np.arange(len(pool))
+    places = pool.positions if pool.grid is None else np.indices(pool.grid).reshape(2, -1).T
+    _, nearest = KDTree(places[tracked]).query(places)
     return np.asarray(nearest, dtype=np.int64)

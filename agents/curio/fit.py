@@ -1,7 +1,9 @@
-"""Finds the kernel at the maximum of the marginal likelihood times broad log-normal priors.
+"""Finds the kernel: how well it explains the measured spectra, and how well it predicts each from the others.
 
-The priors decide where 20 spectra do not (Rasmussen & Williams, *Gaussian Processes for Machine Learning*, MIT Press
-2006, chapter 5).
+What is maximised is the mean of two logarithms – of the marginal likelihood and of the pseudo-likelihood of leaving one
+out (Rasmussen & Williams, *Gaussian Processes for Machine Learning*, MIT Press 2006, sections 5.4.1 and 5.4.2) – plus
+that of broad log-normal priors. The likelihood is the better guide if the scores are Gaussian; leaving one out if they
+are not, as where a few places differ a lot from all others. The priors decide where 20 spectra do not.
 """
 
 from dataclasses import dataclass
@@ -43,22 +45,25 @@ def fit(sites: Sites, scored: Scored, start: Kernel, *, position: bool = True) -
     position : bool
         Whether nearness counts, or only structure.
     """
-    groups, rank = len(sites.rings), scored.scores.shape[1]
+    groups, rank = len(sites.groups), scored.scores.shape[1]
     distances = _Distances.of(sites, scored)
     scores = torch.as_tensor(np.ascontiguousarray(scored.scores.T))[:, :, None]  # (r, n, 1)
     inflation = torch.as_tensor(scored.inflation)
     centre, spread = torch.as_tensor(_to_vector(Kernel.prior(groups, rank))), torch.as_tensor(_spread(groups, rank))
 
     def loss(vector: Tensor) -> Tensor:
-        """Return the negative logarithm of likelihood × prior, up to a constant."""
+        """Return the negative of what is maximised, up to a constant."""
         parameters = _split(vector, groups, rank)
         covariance = _covariance(parameters, distances, position=position)  # (r, n, n)
         noise = torch.exp(parameters.noise)[:, None] * inflation + JITTER  # (r, n)
         lower = torch.linalg.cholesky(covariance + torch.diag_embed(noise))
-        whitened = torch.linalg.solve_triangular(lower, scores, upper=False)
-        determinant = torch.log(torch.diagonal(lower, dim1=1, dim2=2)).sum()
+        precision = torch.cholesky_inverse(lower)  # (r, n, n)
+        solved = precision @ scores
+        own = torch.diagonal(precision, dim1=1, dim2=2)  # (r, n), 1/variance of a score when it is left out
+        explained = (scores * solved).sum() / 2 + torch.log(torch.diagonal(lower, dim1=1, dim2=2)).sum()
+        predicted = ((solved[:, :, 0] ** 2 / own) - torch.log(own)).sum() / 2
         prior = (((vector - centre) / spread) ** 2).sum() / 2
-        total: Tensor = (whitened**2).sum() / 2 + determinant + prior
+        total: Tensor = (explained + predicted) / 2 + prior
         return total
 
     def value_and_gradient(values: Values) -> tuple[float, Values]:
@@ -81,7 +86,7 @@ def fit(sites: Sites, scored: Scored, start: Kernel, *, position: bool = True) -
 
 @dataclass(frozen=True, eq=False)
 class _Distances:
-    """Between n sites: squared distances of each ring (G, n, n), distances (n, n), 1 within an area (n, n)."""
+    """Between n sites: squared distances of each group (G, n, n), distances (n, n), 1 within an area (n, n)."""
 
     squared: Tensor
     apart: Tensor
@@ -90,7 +95,7 @@ class _Distances:
     @classmethod
     def of(cls, sites: Sites, scored: Scored) -> "_Distances":
         here = scored.sites
-        squared = [cdist(ring[here], ring[here], "sqeuclidean") for ring in sites.rings]
+        squared = [cdist(group[here], group[here], "sqeuclidean") for group in sites.groups]
         area = torch.as_tensor(sites.area[here])
         return cls(
             torch.as_tensor(np.stack(squared) if squared else np.zeros((0, len(here), len(here)))),
@@ -104,8 +109,10 @@ class _Parameters(NamedTuple):
 
     lengths: Tensor
     reach: Tensor
+    local_reach: Tensor
     structure: Tensor
     position: Tensor
+    local: Tensor
     noise: Tensor
     transfer: Tensor
 
@@ -115,39 +122,51 @@ def _covariance(parameters: _Parameters, distances: _Distances, *, position: boo
     squared = (torch.exp(-2 * parameters.lengths)[:, None, None] * distances.squared).sum(dim=0)
     # The gradient of a square root at 0 is infinite; a distance of 1e-6 makes no difference.
     alike = matern_52(squared, torch.sqrt(5 * squared + 1e-12), torch.exp)
-    alike = alike * (distances.same + (1 - distances.same) * torch.sigmoid(parameters.transfer))
-    near = matern_32(np.sqrt(3) * torch.exp(-parameters.reach) * distances.apart, torch.exp)
-    near = near * distances.same * position
-    covariance: Tensor = (
-        torch.exp(parameters.structure)[:, None, None] * alike + torch.exp(parameters.position)[:, None, None] * near
+    between = distances.same + (1 - distances.same) * torch.sigmoid(parameters.transfer)
+    near, nearby = (
+        matern_32(np.sqrt(3) * torch.exp(-reach) * distances.apart, torch.exp) * distances.same
+        for reach in (parameters.reach, parameters.local_reach)
     )
+    profiles = torch.stack([alike * between, near * position, alike * nearby * position])  # (3, n, n)
+    amplitudes = torch.exp(torch.stack([parameters.structure, parameters.position, parameters.local]))  # (3, r)
+    covariance: Tensor = torch.tensordot(amplitudes.T, profiles, dims=1)
     return covariance
 
 
 def _split(vector: Tensor, groups: int, rank: int) -> _Parameters:
-    return _Parameters(*torch.split(vector, [groups, 1, rank, rank, rank, 1]))
+    return _Parameters(*torch.split(vector, [groups, 1, 1, rank, rank, rank, rank, 1]))
 
 
 def _spread(groups: int, rank: int) -> Values:
-    lengths, amplitudes = np.full(groups + 1, LENGTH_SPREAD), np.full(3 * rank, AMPLITUDE_SPREAD)
+    lengths, amplitudes = np.full(groups + 2, LENGTH_SPREAD), np.full(4 * rank, AMPLITUDE_SPREAD)
     return np.concatenate([lengths, amplitudes, [TRANSFER_SPREAD]])
 
 
 def _to_vector(kernel: Kernel) -> Values:
     logit = np.log(kernel.transfer / (1 - kernel.transfer))
-    positive = (*kernel.lengths, kernel.reach, *kernel.structure, *kernel.position, *kernel.noise)
+    positive = (
+        *kernel.lengths,
+        kernel.reach,
+        kernel.local_reach,
+        *kernel.structure,
+        *kernel.position,
+        *kernel.local,
+        *kernel.noise,
+    )
     return np.array([*np.log(np.maximum(positive, np.finfo(float).tiny)), logit])
 
 
 def _to_kernel(vector: Values, groups: int, rank: int, *, position: bool) -> Kernel:
-    lengths, reach, structure, smooth, noise, transfer = (
+    lengths, reach, local_reach, structure, smooth, local, noise, transfer = (
         part.numpy() for part in _split(torch.as_tensor(vector), groups, rank)
     )
     return Kernel(
         lengths=np.exp(lengths),
         reach=float(np.exp(reach[0])),
+        local_reach=float(np.exp(local_reach[0])),
         structure=np.exp(structure),
         position=np.exp(smooth) * position,
+        local=np.exp(local) * position,
         noise=np.exp(noise),
         transfer=float(1 / (1 + np.exp(-transfer[0]))),
     )

@@ -57,6 +57,7 @@ class Posterior:
     ) -> None:
         self.kernel = kernel
         self._sites, self._tracked, self._integration, self._importance = sites, tracked, integration, importance
+        self._prior = kernel.profiles(sites, tracked[integration], tracked)  # (3, M, W)
         n, rank = scored.scores.shape
         room = max(2 * n, 32)
         self.count = n
@@ -68,19 +69,21 @@ class Posterior:
         self._measured[:n], self._inflation[:n] = scored.sites, scored.inflation
         self.variance = np.repeat(kernel.variance[:, None], len(tracked), axis=1)
         self.mean = np.zeros((rank, len(tracked)))
-        self._cross = kernel(sites, tracked[integration], tracked)  # (r, M, W)
-        if n == 0:
-            return
+        # Σ_m cov(m, j)², the covariance of the integrated candidates with each tracked one; see reduction().
+        self._gained = np.empty((rank, len(tracked)))
         among, everywhere = kernel(sites, scored.sites, scored.sites), kernel(sites, scored.sites, tracked)
         for c in range(rank):
-            noise = np.diag(kernel.noise[c] * scored.inflation + JITTER)
-            lower = cholesky(among[c] + noise, lower=True)
-            rows = solve_triangular(lower, everywhere[c], lower=True)
-            whitened = solve_triangular(lower, scored.scores[:, c], lower=True)
-            self._lower[c, :n, :n], self._rows[c, :n], self._whitened[c, :n] = lower, rows, whitened
-            self.mean[c] = whitened @ rows
-            self.variance[c] -= (rows**2).sum(axis=0)
-            self._cross[c] -= rows[:, integration].T @ rows
+            cross = np.tensordot(kernel.amplitudes[:, c], self._prior, axes=1)  # (M, W)
+            if n:
+                noise = np.diag(kernel.noise[c] * scored.inflation + JITTER)
+                lower = cholesky(among[c] + noise, lower=True)
+                rows = solve_triangular(lower, everywhere[c], lower=True)
+                whitened = solve_triangular(lower, scored.scores[:, c], lower=True)
+                self._lower[c, :n, :n], self._rows[c, :n], self._whitened[c, :n] = lower, rows, whitened
+                self.mean[c] = whitened @ rows
+                self.variance[c] -= (rows**2).sum(axis=0)
+                cross -= rows[:, integration].T @ rows
+            self._gained[c] = (cross**2).sum(axis=0)
         np.maximum(self.variance, 0.0, out=self.variance)
 
     def leave_one_out(self) -> tuple[Values, Values]:
@@ -111,7 +114,7 @@ class Posterior:
         self._extend(site, inflation, row, covariance)
         last = self.count - 1
         self._whitened[:, last] = (scores - mean) / self._lower[:, last, last]
-        self.mean += self._whitened[:, last, None] * self._rows[:, last]
+        self.mean = self.mean + self._whitened[:, last, None] * self._rows[:, last]
 
     def imagine(self, site: int, inflation: float = 1.0) -> None:
         """Condition the variances on a future spectrum; they do not depend on its values."""
@@ -127,30 +130,45 @@ class Posterior:
         )
         new = np.stack([covariance[c] - row[c] @ self._rows[c, :n] for c in range(len(row))])  # (r, W)
         new /= deviation[:, None]
+        self._gained = np.maximum(self._gained + self._change(new), 0.0)
         self._lower[:, n, :n], self._lower[:, n, n] = row, deviation
         self._rows[:, n], self._whitened[:, n] = new, 0.0
         self._measured[n], self._inflation[n] = site, inflation
         self.count = n + 1
         self.variance = np.maximum(self.variance - new**2, 0.0)
-        for c, values in enumerate(new):
-            self._cross[c] -= np.outer(values[self._integration], values)
+
+    def _change(self, new: Values) -> Values:
+        """Return by how much Σ_m cov(m, j)² changes with a new row (r, W) of the factor, (r, W).
+
+        cov(m, j) becomes cov(m, j) − v_m v_j, so its square changes by v_j² v_m² − 2 v_j v_m cov(m, j).
+        """
+        rows, integrated = self._rows[:, : self.count], new[:, self._integration]  # (r, n, W), (r, M)
+        along = np.zeros_like(new)  # Σ_m v_m cov(m, j)
+        for amplitude, profile in zip(self.kernel.amplitudes, self._prior, strict=True):
+            along += amplitude[:, None] * (integrated @ profile)
+        for c, values in enumerate(integrated):
+            along[c] -= (rows[c][:, self._integration] @ values) @ rows[c]
+        return np.asarray(new**2 * (integrated**2).sum(axis=1, keepdims=True) - 2 * new * along)
 
     def reduction(self) -> Values:
         """Return by how much a spectrum at each tracked candidate would lower the mean spectral error, (W,).
 
-        ``Σ_c λ_c 1/M Σ_m cov_c(m, j)² / (var_c(j) + s_c)``: integrated variance reduction (Cohn, Ghahramani & Jordan,
+        ``Σ_c λ_c 1/W Σ_m cov_c(m, j)² / (var_c(j) + s_c)``: integrated variance reduction (Cohn, Ghahramani & Jordan,
         J. Artif. Intell. Res. 4, 129 (1996)), with the importance λ_c of a component. Noise is in the denominator:
         where a spectrum would be mostly noise, or would only teach about its own place, little is gained, however
         large the error there.
         """
-        gained = np.stack([np.einsum("mw,mw->w", cross, cross) for cross in self._cross]) / self._cross.shape[1]
+        size, integrated = len(self._tracked), len(self._integration)
+        among = np.zeros(size)
+        among[self._integration] = 1.0
+        own = self.variance**2
+        others = np.maximum(self._gained - among * own, 0.0) * ((size - 1) / np.maximum(integrated - among, 1.0))
+        gained = (others + own) / size
         return np.asarray(self._importance @ (gained / (self.variance + self.kernel.noise[:, None] + JITTER)))
 
     def branch(self) -> "Posterior":
         """Return a copy to imagine with. It shares the spare rows, so do not change the original while using it."""
-        other = copy.copy(self)
-        other._cross = self._cross.copy()
-        return other
+        return copy.copy(self)
 
     def mean_at(self, places: Indices) -> Values:
         """Return the mean of the scores at any sites, (r, m)."""
@@ -160,9 +178,9 @@ class Posterior:
         mean = np.empty((len(coefficients), len(places)))
         for first in range(0, len(places), BLOCK):
             block = slice(first, first + BLOCK)
-            alike, near = self.kernel.profiles(self._sites, places[block], self._measured[:n])  # (m, n)
-            structure, position = self.kernel.structure[:, None], self.kernel.position[:, None]
-            mean[:, block] = structure * (coefficients @ alike.T) + position * (coefficients @ near.T)
+            profiles = self.kernel.profiles(self._sites, places[block], self._measured[:n])  # (3, m, n)
+            each = coefficients @ profiles.transpose(0, 2, 1)  # (3, r, m)
+            mean[:, block] = (self.kernel.amplitudes[:, :, None] * each).sum(axis=0)
         return mean
 
     def _row(self, site: int) -> tuple[Values, Values]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-RANK = 6
+RANK = 8
 """Most components."""
 
 
@@ -70,7 +70,7 @@ class Basis:
         `trust` (n,) weighs the spectra.
         """
         size = (centred**2).sum(axis=1)  # (n,)
-        influence = np.sqrt(1 / np.maximum(size / (np.median(size) or 1.0), 1))
+        influence = np.sqrt(trust / np.maximum(size / (np.median(size) or 1.0), 1))
         _, singular, directions = np.linalg.svd(centred * influence[:, None], full_matrices=False)
         rank = max(1, min(RANK, int((singular > 1e-6 * singular[0]).sum()), len(centred) - 1))
         directions = directions[:rank]

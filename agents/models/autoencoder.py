@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from agents.devices import device_of
 from agents.models.layers import convolutions, create, dense
 from agents.training import fit
 
@@ -43,13 +44,15 @@ class Autoencoder(nn.Module):
     def evaluate(self, patches: Tensor, chunk: int = 256) -> Tensor:
         """(n, C, h, w) → latent coordinates (n, L), as after training."""
         self.eval()
-        return torch.cat([self.encode(part) for part in torch.split(patches, chunk)])
+        return torch.cat([self.encode(part.to(device_of(self))).cpu() for part in torch.split(patches, chunk)])
 
 
-def train_autoencoder(patches: Tensor, generator: torch.Generator, epochs: int = 30, batch: int = 64) -> Autoencoder:
+def train_autoencoder(
+    patches: Tensor, generator: torch.Generator, epochs: int = 30, batch: int = 64, device: str = "cpu"
+) -> Autoencoder:
     """Return an autoencoder trained with `patches` (N, C, h, w), with Adam at a rate of 1e-3."""
     channels, height, width = patches.shape[1:]
-    model = create(lambda: Autoencoder((channels, height, width)), generator)
+    model = create(lambda: Autoencoder((channels, height, width)), generator, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     fit(model, optimizer, patches, patches, epochs=epochs, batch=batch, generator=generator)
     return model

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from agents.devices import device_of
 from agents.models.layers import Dilated, Residual, convolutions, dense
 
 
@@ -137,5 +138,6 @@ class Im2spec(nn.Module):
             Number of patches at once, so that they stay in the processor's cache.
         """
         self.eval()
-        latent = torch.cat([self.encode(part) for part in torch.split(patches, chunk)])
-        return self.decode(latent), latent
+        device = device_of(self)
+        latent = torch.cat([self.encode(part.to(device)) for part in torch.split(patches, chunk)])
+        return self.decode(latent).cpu(), latent.cpu()

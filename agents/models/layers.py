@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from agents.devices import device_of
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -28,7 +30,7 @@ class Dropout(nn.Module):
             return x
         if self.generator is None:
             raise RuntimeError("dropout has no generator; call use_generator(model, generator) before training")
-        kept = torch.rand(x.shape, generator=self.generator) >= self.p
+        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
         return x * kept / (1 - self.p)
 
 
@@ -107,10 +109,11 @@ def dense(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def create(make: Callable[[], Model], generator: torch.Generator) -> Model:
+def create(make: Callable[[], Model], generator: torch.Generator, device: str = "cpu") -> Model:
     """Return the network that `make` makes, with weights distributed as in PyTorch but drawn from `generator`.
 
-    Weights and biases are uniform in ±1/√fan_in (He et al. 2015 with negative slope √5).
+    They are the same on every `device`. Weights and biases are uniform in ±1/√fan_in (He et al. 2015 with negative
+    slope √5).
     """
     # On the "meta" device nothing is drawn, so the global generator is not touched.
     with torch.device("meta"):
@@ -124,11 +127,15 @@ def create(make: Callable[[], Model], generator: torch.Generator) -> Model:
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-    return model
+    return model.to(device)
 
 
 def use_generator(model: nn.Module, generator: torch.Generator) -> None:
-    """Let every dropout layer of `model` draw from `generator`."""
+    """Let every dropout layer of `model` draw from `generator`; on a GPU from one there that follows from it."""
+    device = device_of(model)
+    if device.type != "cpu":
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        generator = torch.Generator(device).manual_seed(seed)
     for module in model.modules():
         if isinstance(module, Dropout):
             module.generator = generator

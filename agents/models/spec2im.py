@@ -7,6 +7,7 @@ is hard in other places than that of Im2spec.
 import torch
 from torch import Tensor, nn
 
+from agents.devices import device_of
 from agents.models.layers import convolutions, dense
 
 
@@ -58,4 +59,4 @@ class Spec2im(nn.Module):
     def evaluate(self, spectra: Tensor, chunk: int = 256) -> Tensor:
         """(n, K) → (n, C, h, w), without dropout."""
         self.eval()
-        return torch.cat([self(part) for part in torch.split(spectra, chunk)])
+        return torch.cat([self(part.to(device_of(self))).cpu() for part in torch.split(spectra, chunk)])

@@ -1,5 +1,6 @@
 """Simple methods that curiosity has to beat."""
 
+from math import inf
 from typing import Literal
 
 from pydantic import Field
@@ -81,8 +82,37 @@ class GaussianProcess(Learning):
 def gp_variance(options: GaussianProcess) -> Agent:
     """Measures where it learns most about the whole image, with a Gaussian process over patches and positions."""
     from agents.gaussian import GaussianProcessAgent
+    from agents.process import Choices
 
-    return GaussianProcessAgent(options.config)
+    return GaussianProcessAgent(options.config, Choices())
+
+
+class Ridge(GaussianProcess):
+    """The options of ``ridge-ivr``."""
+
+    initial: int = Field(20, ge=3, description="Number of random initial points.")
+    scores: int = Field(8, ge=1, description="Principal components of the spectra that are predicted.")
+
+
+@recipe
+def ridge_ivr(options: Ridge) -> Agent:
+    """Kernel ridge regression and variance reduction: the strongest simple method, beside which others are judged.
+
+    Leave-one-out chooses the ridge, the widths of a kernel of the patch and of one of the position, and whether the two
+    are multiplied or added.
+    """
+    from agents.gaussian import GaussianProcessAgent
+    from agents.process import Choices
+
+    choices = Choices(
+        forms=("product", "sum"),
+        patch=(0.25, 0.5, 1.0, 2.0, inf),
+        position=(0.1, 0.2, 0.4, 0.8, 1.6, inf),
+        noise=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+        growth=1.1,
+        most=256,
+    )
+    return GaussianProcessAgent(options.config, choices)
 
 
 class DeepKernel(Learning):

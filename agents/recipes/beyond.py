@@ -6,13 +6,13 @@ from pydantic import Field
 
 from agents.options import recipe
 from agents.protocols import Agent, Config
-from agents.recipes.common import AutoencoderEpochs, Curious, Decay, Learning, Seeded
+from agents.recipes.common import AutoencoderEpochs, Curious, Decay, Networked, Seeded
 from agents.registry import build, configure
 from agents.registry import options as options_of
 from agents.selection import SELECTIONS
 
 
-class Theory(Learning):
+class Theory(Networked):
     """The options of ``theory``."""
 
     mismatch: Literal["fit", "prediction"] = Field(
@@ -41,7 +41,12 @@ def theory(options: Theory) -> Agent:
     from agents.recipes.networks import hysteresis, second_workflow
 
     surrogate = hysteresis(
-        options.filters, options.epochs, mismatch=options.mismatch, cycles=options.cycles, phase=options.phase
+        options.filters,
+        options.epochs,
+        mismatch=options.mismatch,
+        cycles=options.cycles,
+        phase=options.phase,
+        device=options.device,
     )
     return second_workflow(options, surrogate, exploration_space="autoencoder")
 
@@ -73,6 +78,7 @@ def latent_careful(options: Careful) -> Agent:
         later=options.later_epochs,
         patience=options.patience,
         weight_decay=options.weight_decay,
+        device=options.device,
     )
     return second_workflow(options, surrogate, selection=SELECTIONS[options.choice])
 

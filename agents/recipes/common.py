@@ -4,8 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agents.options import Options
+from agents.options import LATER, Options
 from agents.selection import Choice
+
+Device = Annotated[Literal["cpu", "cuda", "mps"], LATER]
+"""See :mod:`agents.devices`."""
 
 Decay = Annotated[
     float, Field(ge=0, le=1000, description="λ of the acquisition: the larger, the sooner exploration ends.")
@@ -26,7 +29,17 @@ class Learning(Seeded):
     threads: int = Field(1, ge=1, description="Computing threads; the last bits of a result depend on their number.")
 
 
-class Curious(Learning):
+class Networked(Learning):
+    """An agent with networks, which may compute on a GPU."""
+
+    device: Device = Field(
+        "cpu",
+        description="Where the networks compute: cpu, cuda or mps. A result is the same again on the same device and "
+        "build of PyTorch.",
+    )
+
+
+class Curious(Networked):
     """An agent of the second workflow of the paper."""
 
     start: Literal["k-means", "random"] = Field(

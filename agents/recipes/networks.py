@@ -31,60 +31,70 @@ def second_workflow(options: Any, surrogate: MakeSurrogate, **changed: Any) -> C
 
 
 def im2spec_learner(
-    patch: Shape, outputs: int, generator: torch.Generator, *, filters: int, epochs: int
+    patch: Shape, outputs: int, generator: torch.Generator, *, filters: int, epochs: int, device: str
 ) -> Learner[Im2spec]:
     """Return an Im2spec with `outputs` values: `epochs` steps at first, two for each further point."""
     network = functools.partial(Im2spec, patch, outputs, filters=filters)
-    return Learner(network, ADAMW, first=epochs, later=2, generator=generator)
+    return Learner(network, ADAMW, first=epochs, later=2, generator=generator, device=device)
 
 
-def im2spec(filters: int, epochs: int) -> MakeSurrogate:
+def im2spec(filters: int, epochs: int, device: str = "cpu") -> MakeSurrogate:
     """Return what makes the Im2spec of the second workflow, see :func:`im2spec_learner`."""
 
     def make(patch: Shape, spectrum: int, generator: torch.Generator) -> Surrogate:
-        return Im2specSurrogate(im2spec_learner(patch, spectrum, generator, filters=filters, epochs=epochs))
+        learner = im2spec_learner(patch, spectrum, generator, filters=filters, epochs=epochs, device=device)
+        return Im2specSurrogate(learner)
 
     return make
 
 
-def spec2im(filters: int, epochs: int) -> MakeSurrogate:
+def spec2im(filters: int, epochs: int, device: str = "cpu") -> MakeSurrogate:
     """Return what makes the Spec2im of the second workflow: `epochs` steps at first, two for each further point."""
 
     def make(patch: Shape, spectrum: int, generator: torch.Generator) -> Surrogate:
         network = functools.partial(Spec2im, patch, spectrum, filters=filters)
-        return Spec2imSurrogate(Learner(network, ADAMW, first=epochs, later=2, generator=generator))
+        learner = Learner(network, ADAMW, first=epochs, later=2, generator=generator, device=device)
+        return Spec2imSurrogate(learner)
 
     return make
 
 
-def careful(filters: int, *, epochs: int, later: int, patience: int, weight_decay: float) -> MakeSurrogate:
+def careful(
+    filters: int, *, epochs: int, later: int, patience: int, weight_decay: float, device: str = "cpu"
+) -> MakeSurrogate:
     """Return what makes an Im2spec with early stopping, see :class:`agents.surrogates.careful.CarefulSurrogate`."""
 
     def make(patch: Shape, spectrum: int, generator: torch.Generator) -> Surrogate:  # noqa: ARG001  its own at each start
         network = functools.partial(Im2spec, patch, spectrum, filters=filters)
-        return CarefulSurrogate(network, epochs=epochs, later=later, patience=patience, decay=weight_decay)
+        return CarefulSurrogate(
+            network, epochs=epochs, later=later, patience=patience, decay=weight_decay, device=device
+        )
 
     return make
 
 
-def hysteresis(filters: int, epochs: int, *, mismatch: str, cycles: float, phase: float) -> MakeSurrogate:
+def hysteresis(
+    filters: int, epochs: int, *, mismatch: str, cycles: float, phase: float, device: str = "cpu"
+) -> MakeSurrogate:
     """Return what makes a hysteresis loop as the surrogate, see :class:`agents.surrogates.theory.TheorySurrogate`."""
 
     def make(patch: Shape, spectrum: int, generator: torch.Generator) -> Surrogate:  # noqa: ARG001  any number of steps
-        learner = im2spec_learner(patch, len(PARAMETERS), generator, filters=filters, epochs=epochs)
+        learner = im2spec_learner(patch, len(PARAMETERS), generator, filters=filters, epochs=epochs, device=device)
         return TheorySurrogate(learner, mismatch=mismatch, cycles=cycles, phase=phase)
 
     return make
 
 
-def ensemble(*, latent: int, filters: int, first: int, later: int, retrain: float, window: int) -> MakeSurrogate:
+def ensemble(
+    *, latent: int, filters: int, first: int, later: int, retrain: float, window: int, device: str = "cpu"
+) -> MakeSurrogate:
     """Return what makes the five networks of the first workflow, see :mod:`agents.surrogates.ensemble`."""
 
     def make(patch: Shape, spectrum: int, generator: torch.Generator) -> Surrogate:
         networks = [
             functools.partial(Im2spec, patch, spectrum, latent, filters, encoder) for encoder in TABLE_1.values()
         ]
-        members = [Member(network, generator, window) for network in networks]
+        members = [Member(network, generator, window, device) for network in networks]
         return EnsembleSurrogate(members, first=first, later=later, retrain=retrain)
 
     return make

@@ -28,11 +28,17 @@ class Curio(Learning):
     choice: Literal["reducible", "random"] = Field(
         "reducible", description="Measure where most error can be removed, or at random, for comparison."
     )
-    surroundings: Literal["rings", "patch"] = Field(
-        "rings", description="Learn how much each ring of the patch matters, or treat all its pixels alike."
+    surroundings: Literal["all", "rings", "scales", "patch"] = Field(
+        "all",
+        description="What is learned from: each ring of the patch (rings); means, gradients and contrast at several "
+        "scales (scales); all pixels alike, the kernel chosen by leaving out each spectrum (patch); or all three, "
+        "averaged as leaving one out says (all).",
     )
     position: bool = Field(True, description="Whether neighbouring places are alike, not only places that look alike.")
-    robust: bool = Field(True, description="Trust a spectrum less if it contradicts its neighbours and places like it.")
+    robust: bool = Field(
+        True,
+        description="Trust spectra less if they contradict the others and these are predicted better without them.",
+    )
 
 
 @recipe

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from agents.options import recipe
 from agents.protocols import Agent
-from agents.recipes.common import AutoencoderEpochs, Curious, Decay, Learning
+from agents.recipes.common import AutoencoderEpochs, Curious, Decay, Networked
 from agents.selection import SELECTIONS
 
 
@@ -36,7 +36,9 @@ def paper_latent(options: Latent) -> Agent:
     """Predicts its error from an autoencoder's latent space: the second workflow."""
     from agents.recipes.networks import im2spec, second_workflow
 
-    return second_workflow(options, im2spec(options.filters, options.epochs), selection=SELECTIONS[options.choice])
+    return second_workflow(
+        options, im2spec(options.filters, options.epochs, options.device), selection=SELECTIONS[options.choice]
+    )
 
 
 @recipe
@@ -50,7 +52,7 @@ def paper_spec2im(options: Latent) -> Agent:
 
     return second_workflow(
         options,
-        spec2im(options.filters, options.epochs),
+        spec2im(options.filters, options.epochs, options.device),
         selection=SELECTIONS[options.choice],
         exploration_space="autoencoder",
     )
@@ -78,7 +80,7 @@ def paper_latent_mcd(options: LatentDropout) -> Agent:
     fading = options.spread_during == "exploration"
     return networks.second_workflow(
         options,
-        networks.im2spec(options.filters, options.epochs),
+        networks.im2spec(options.filters, options.epochs, options.device),
         error_model=networks.dropout_model(options.passes),
         acquisition=networks.decaying_with_spread(options.decay, options.spread_weight, fading=fading),
         selection=SELECTIONS[options.choice],
@@ -86,7 +88,7 @@ def paper_latent_mcd(options: LatentDropout) -> Agent:
     )
 
 
-class Ensemble(Learning):
+class Ensemble(Networked):
     """The options of ``paper-ensemble``."""
 
     start: Literal["k-means", "random"] = Field(
@@ -136,6 +138,7 @@ def paper_ensemble(options: Ensemble) -> Agent:
         later=options.later_epochs,
         retrain=options.retrain,
         window=options.validation_window,
+        device=options.device,
     )
     slots = Slots(
         surrogate=surrogate,

@@ -38,10 +38,21 @@ class CarefulSurrogate:
         Steps without progress after which training ends.
     decay : float
         Weight decay of AdamW.
+    device : str
+        Where the network computes, see :mod:`agents.devices`.
     """
 
-    def __init__(self, make: Callable[[], Im2spec], *, epochs: int, later: int, patience: int, decay: float) -> None:
-        self._make = make
+    def __init__(
+        self,
+        make: Callable[[], Im2spec],
+        *,
+        epochs: int,
+        later: int,
+        patience: int,
+        decay: float,
+        device: str = "cpu",
+    ) -> None:
+        self._make, self._device = make, device
         self._epochs, self._later, self._patience, self._decay = epochs, later, patience, decay
         self._started_at = 0  # number of observations at the last start
         self._begin(torch.Generator())
@@ -101,7 +112,7 @@ class CarefulSurrogate:
         self._started_at, self._centre, self._spread = state["started_at"], state["centre"], state["spread"]
 
     def _begin(self, generator: torch.Generator) -> None:
-        self._model = create(self._make, generator)
+        self._model = create(self._make, generator, self._device)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=1e-3, weight_decay=self._decay)
 
     def _targets(self, measured: Measured) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from agents.devices import device_of
 from agents.models.im2spec import Im2spec
 from agents.models.layers import create, use_generator
 from agents.surrogates import Draw, Measured, Prediction
@@ -40,10 +41,14 @@ class Member:
         For the initial weights.
     window : int
         The validation loss is averaged over this many of the last epochs.
+    device : str
+        Where the network computes, see :mod:`agents.devices`.
     """
 
-    def __init__(self, make: Callable[[], Im2spec], generator: torch.Generator, window: int = 50) -> None:
-        self.model = create(make, generator)
+    def __init__(
+        self, make: Callable[[], Im2spec], generator: torch.Generator, window: int = 50, device: str = "cpu"
+    ) -> None:
+        self.model = create(make, generator, device)
         self._average = AveragedModel(copy.deepcopy(self.model))
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
         self._validation: deque[float] = deque(maxlen=window)
@@ -72,7 +77,7 @@ class Member:
                 self._average.update_parameters(self.model)
         # The averaged network needs its own statistics for batch normalisation.
         use_generator(self._average, generator)
-        update_bn([inputs], self._average)
+        update_bn([inputs.to(device_of(self.model))], self._average)
 
     def state(self) -> Mapping[str, Any]:
         """Return a snapshot for :meth:`load_state`."""

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from benchmarks import page
-from benchmarks.own import ablation, bad, curves, halves, honesty, past, travel
-from benchmarks.own.study import Part, Results, Study, shared
+from benchmarks.own import ablation, arena, bad, curves, halves, honesty, past, travel
+from benchmarks.own.study import Part, Results, Study, later, shared
 from benchmarks.page import wrap
 from benchmarks.runner import load, run_jobs
 from benchmarks.strategies import (
@@ -31,6 +31,7 @@ from benchmarks.strategies import (
 )
 
 PARTS: dict[str, Part] = {
+    "arena": arena.PART,
     "curves": curves.PART,
     "ablation": ablation.PART,
     "honesty": honesty.PART,
@@ -70,7 +71,7 @@ def own(
     With --minutes 0 nothing runs, and the page is written from the finished jobs.
     """
     directory = directory_of(samples, quick=quick)
-    study = QUICK if quick else Study(shared(directory))
+    study = QUICK if quick else Study(shared(directory), others=later(directory))
     wanted = [
         job
         for name, found in PARTS.items()
@@ -81,7 +82,7 @@ def own(
     run_jobs(list({job.name: job for job in wanted}.values()), cache, workers, until=time.monotonic() + 60 * minutes)
     sections = {name: _section(name, found, study, cache, output) for name, found in PARTS.items()}
     missing = [f"`--part {name}`" for name, section in sections.items() if not section]
-    closing = [f"Not on this page, because it was not run yet: {', '.join(missing)}."] if missing else []
+    closing = [wrap(f"Not on this page, because it was not run yet: {', '.join(missing)}.")] if missing else []
     text = "\n\n".join([INTRODUCTION, *filter(None, sections.values()), *closing])
     console.print(f"page: {page.write(output, below=text)}")
 
@@ -95,8 +96,9 @@ python -m benchmarks.own --samples DIRECTORY
 ```
 
 Three measured samples, and three samples of the twin (64 px, 64 steps of the bias), whose truth is known without
-noise. Windows of 9 px. Every decision is the one that a run would make. In brackets: 95 % intervals of the mean over
-seeds (Student's t), or of a bootstrap where it says so. All samples use the same options.
+noise; in the comparison with the strongest simple method five more. Windows of 9 px. Every decision is the one that a
+run would make. In brackets: 95 % intervals of the mean over seeds (Student's t), or of a bootstrap where it says so.
+All samples use the same options.
 """
 
 

@@ -8,6 +8,7 @@ from benchmarks.page import markdown
 from benchmarks.runner import Job
 
 WITHOUT = {
+    "curio:surroundings=rings": "rings of the patch alone",
     "curio:surroundings=patch": "all pixels of a patch alike",
     "curio:position=false": "structure only, no position",
     "curio:robust=false": "every spectrum trusted alike",

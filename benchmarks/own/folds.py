@@ -51,14 +51,15 @@ def folds(sample: str, window: int) -> Folds:
 
 def _curio(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
     """Fit the agent's model twice: the second time with the weights that the first found for the spectra."""
-    sites, spectra = Sites.of(problem.pool), problem.spectra[train]
+    views = [Sites.of(problem.pool, view=view) for view in ("rings", "scales")]
+    spectra = problem.spectra[train]
     inflation, model = np.ones(len(train)), None
     for _ in range(2):
         mean = np.average(spectra, axis=0, weights=1 / inflation)
-        model = learn_model(sites, train, spectra - mean, mean=mean, inflation=inflation, before=model, numbers=numbers)
+        model = learn_model(views, train, spectra - mean, mean=mean, inflation=inflation, before=model, numbers=numbers)
         inflation = model.scored.inflation
     assert model is not None
-    return model.basis.compose(model.posterior(sites, tracked=test, integration=np.arange(1)).mean.T)
+    return model.basis.compose(model.posterior(views, tracked=test, integration=np.arange(1)).mean.T)
 
 
 def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.random.Generator) -> Values:
@@ -66,7 +67,7 @@ def _gaussian(problem: Problem, train: Indices, test: Indices, numbers: np.rando
     patches = problem.pool.patches.reshape(len(problem.pool), -1).astype(np.float64)
     features = process.Features(patches, problem.pool.positions)
     some = np.sort(numbers.permutation(train)[:KERNEL_FROM])
-    kernel, _ = process.leave_one_out(features, some, problem.spectra[some])
+    kernel, _ = process.leave_one_out(features, some, problem.spectra[some], process.Choices())
     return process.Posterior(features, kernel, train, problem.spectra[train], integration=test[:1]).mean[test]
 
 

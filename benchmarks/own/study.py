@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Study:
         Repetitions: of the learning curves, of other comparisons, and of parts without a comparison.
     initial : int or None
         Points to start from, for agents that have them; None for their own.
+    others : mapping of name to str
+        Further samples, only for the comparison with the strongest simple method, see :func:`later`.
     """
 
     samples: Mapping[str, str]
@@ -43,11 +45,17 @@ class Study:
     fewer: int = 5
     few: int = 3
     initial: int | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def worlds(self) -> dict[str, str]:
         """The samples that are worlds of the twin."""
         return {name: sample for name, sample in self.samples.items() if sample.startswith("twin")}
+
+    @property
+    def later_worlds(self) -> list[str]:
+        """Those of :attr:`others` that are worlds of the twin."""
+        return [name for name, sample in self.others.items() if sample.startswith("twin")]
 
     @property
     def longest(self) -> int:
@@ -142,6 +150,12 @@ def shared(directory: Path) -> dict[str, str]:
     """Return the samples of the study: three that were measured, three worlds of the twin."""
     measured = {name: str(directory / f"{name}.npz") for name in (PAPER, BEPS, ACTIN)}
     return measured | {f"twin, seed {seed}": f"twin:seed={seed}" for seed in range(3)}
+
+
+def later(directory: Path) -> dict[str, str]:
+    """Return the samples on which nothing was developed before version 0.2: two that were measured, three worlds."""
+    measured = {name: str(directory / f"{name}.npz") for name in ("cits_nanoscale12", "pto_beps_vartbo")}
+    return measured | {f"twin, seed {seed}": f"twin:seed={seed}" for seed in range(11, 14)}
 
 
 def configured(agent: str, seed: int, initial: int | None = None) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from agents.curio import ridge
 from agents.curio.calibration import Calibration
 from agents.curio.kernel import JITTER, Kernel
 from agents.curio.posterior import Posterior
 from agents.curio.sites import RADII, Sites
 from agents.curio.spectra import RANK, Basis, Scored
+from agents.curio.trust import pays
 from agents.pool import make_pool
 from agents.protocols import Observation, Past
 
@@ -19,8 +21,10 @@ EVERYWHERE = np.arange(N)
 KERNEL = Kernel(
     lengths=np.array([0.8, 1.5, 3.0]),
     reach=0.4,
+    local_reach=0.7,
     structure=np.array([1.0, 0.3]),
     position=np.array([0.2, 0.5]),
+    local=np.array([0.3, 0.1]),
     noise=np.array([0.05, 0.3]),
     transfer=0.6,
 )
@@ -53,16 +57,18 @@ def by_hand(sites, places, scores, weights, predicted):
     every = np.arange(len(sites))
     squared = sum(
         ((ring[:, None] - ring[None]) ** 2).sum(axis=2) / length**2
-        for ring, length in zip(sites.rings, KERNEL.lengths, strict=True)
+        for ring, length in zip(sites.groups, KERNEL.lengths, strict=True)
     )
     distance = np.sqrt(squared)
     alike = (1 + np.sqrt(5) * distance + 5 / 3 * squared) * np.exp(-np.sqrt(5) * distance)
-    near = np.sqrt(3) * np.linalg.norm(sites.positions[:, None] - sites.positions[None], axis=2) / KERNEL.reach
+    apart = np.sqrt(3) * np.linalg.norm(sites.positions[:, None] - sites.positions[None], axis=2)
+    near, nearby = apart / KERNEL.reach, apart / KERNEL.local_reach
     same = sites.area[every, None] == sites.area
     means, covariances = [], []
     for c in range(2):
         whole = KERNEL.structure[c] * alike * np.where(same, 1, KERNEL.transfer)
         whole = whole + KERNEL.position[c] * (1 + near) * np.exp(-near) * same
+        whole = whole + KERNEL.local[c] * alike * (1 + nearby) * np.exp(-nearby) * same
         noisy = whole[np.ix_(places, places)] + np.diag(KERNEL.noise[c] * weights + JITTER)
         gain = whole[np.ix_(predicted, places)] @ np.linalg.inv(noisy)
         means.append(gain @ scores[:, c])
@@ -99,17 +105,27 @@ def test_the_mean_at_any_places_is_that_of_the_candidates(sites, measured):
 
 
 def test_what_a_spectrum_would_bring_is_what_it_brings(sites, measured):
-    some = np.arange(0, N, 3)
-    known = posterior(sites, *(each[:25] for each in measured), integration=some)
+    known = posterior(sites, *(each[:25] for each in measured))
     expected = known.reduction()
-    before = known.variance[:, some].mean(axis=1)
+    before = known.variance.mean(axis=1)
     brought = []
     for site in EVERYWHERE:
         branch = known.branch()
         branch.imagine(site)
-        brought.append(IMPORTANCE @ (before - branch.variance[:, some].mean(axis=1)))
+        brought.append(IMPORTANCE @ (before - branch.variance.mean(axis=1)))
     assert expected == pytest.approx(np.array(brought), abs=1e-5)
     assert expected.argmax() == np.argmax(brought)
+
+
+def test_candidates_that_stand_for_others_are_not_preferred(sites):
+    """Where no place tells of another, every place that was not measured is worth the same."""
+    alone = dataclasses.replace(KERNEL, lengths=KERNEL.lengths / 1e3, reach=1e-3, local_reach=1e-3)
+    scored = Scored(np.array([5]), np.ones((1, 2)), np.ones(1))
+    some = np.arange(0, N, 3)
+    known = Posterior(sites, alone, scored, tracked=EVERYWHERE, integration=some, importance=IMPORTANCE)
+    left = np.delete(known.reduction(), 5)
+    assert left == pytest.approx(np.full(N - 1, left[0]))
+    assert known.reduction()[5] < left[0]
 
 
 def test_a_branch_leaves_its_origin_alone(sites, measured):
@@ -156,7 +172,7 @@ def fit(sites, places, scores):
     import agents.curio.fit
 
     scored = Scored(places, scores, np.ones(len(places)))
-    return agents.curio.fit.fit(sites, scored, Kernel.prior(len(sites.rings), scores.shape[1]))
+    return agents.curio.fit.fit(sites, scored, Kernel.prior(len(sites.groups), scores.shape[1]))
 
 
 def fitted(pool, scores, noise, count=80, seed=5):
@@ -171,10 +187,12 @@ def fitted(pool, scores, noise, count=80, seed=5):
 def test_the_kernel_finds_that_the_pixel_at_hand_matters_and_the_rest_does_not():
     pool = scene()
     middle = pool.patches[:, 0, 3, 3].astype(np.float64)
-    kernel = fitted(pool, np.stack([np.tanh(middle), np.cos(middle)], axis=1), noise=0.1)
+    scores = np.stack([np.tanh(middle), np.cos(middle)], axis=1)
+    kernel = fitted(pool, scores - scores.mean(axis=0), noise=0.1)
     assert kernel.lengths.argmin() == 0
     assert (kernel.lengths[1:] > 3 * kernel.lengths[0]).all(), "rings farther out, and all of the channel of noise"
-    assert (kernel.structure > 5 * kernel.position).all()
+    varies = kernel.position / kernel.reach**2  # over one typical distance; beyond its reach it is a constant
+    assert (kernel.structure > 5 * varies).all()
     assert (kernel.noise < 0.2).all()
 
 
@@ -232,7 +250,7 @@ def test_the_farther_off_a_suspicious_spectrum_the_less_it_pulls_whatever_the_no
     basis = Basis(np.zeros(8), np.eye(1, 8), np.ones(1), 0.0)
     variance = np.full((1, 60), unknown)
     deviation = np.linspace(0, 60, 60)
-    inflation = distrust(basis, kernel, deviation[None] * (variance + noise), variance, typical=1.0)
+    inflation = distrust(basis, kernel.noise, deviation[None] * (variance + noise), variance, typical=1.0)
     innocent = deviation <= SUSPICIOUS
     assert (inflation[innocent] == 1).all()
     # Its share in the sum of what is expected and what is found, times how far off it is, in expected deviations.
@@ -334,15 +352,15 @@ def test_rings_take_every_pixel_of_a_patch_once(channels, window):
     frame = np.random.default_rng(0).normal(size=(channels, 20, 29))
     pool = make_pool(frame, (0, 290, 0, 400), window=window, stride=2)
     sites = Sites.of(pool)
-    per_channel = len(sites.rings) // channels
-    assert sum(ring.shape[1] for ring in sites.rings) == channels * window**2
+    per_channel = len(sites.groups) // channels
+    assert sum(ring.shape[1] for ring in sites.groups) == channels * window**2
     assert 1 < per_channel <= len(RADII) + 1
-    assert [ring.shape[1] for ring in sites.rings[::per_channel]] == [1] * channels, "the pixel at the candidate"
+    assert [ring.shape[1] for ring in sites.groups[::per_channel]] == [1] * channels, "the pixel at the candidate"
     centre = pool.patches[:, :, window // 2, window // 2]
-    for channel, ring in enumerate(sites.rings[::per_channel]):
+    for channel, ring in enumerate(sites.groups[::per_channel]):
         assert np.corrcoef(ring[:, 0], centre[:, channel])[0, 1] == pytest.approx(1.0)
-    assert len(Sites.of(pool, rings=False).rings) == 1
-    for values in (*sites.rings, sites.positions):
+    assert [group.shape[1] for group in Sites.of(pool, view="patch").groups] == [window**2] * channels
+    for values in (*sites.groups, sites.positions):
         # The median squared distance is 1, if all candidates tell what is typical.
         apart = ((values[:, None] - values[None]) ** 2).sum(axis=2)[np.triu_indices(len(pool), 1)]
         assert np.median(apart) == pytest.approx(1, rel=0.1)
@@ -352,14 +370,14 @@ def test_what_is_the_same_everywhere_is_left_out():
     frame = np.random.default_rng(0).normal(size=(2, 16, 16))
     frame[1] = 7.0
     pool = make_pool(frame, (0, 160, 0, 160), window=5, stride=1)
-    assert len(Sites.of(pool).rings) == len(Sites.of(make_pool(frame[:1], (0, 160, 0, 160), 5, 1)).rings)
-    assert Sites.of(make_pool(np.ones((1, 16, 16)), (0, 160, 0, 160), 5, 1)).rings == ()
+    assert len(Sites.of(pool).groups) == len(Sites.of(make_pool(frame[:1], (0, 160, 0, 160), 5, 1)).groups)
+    assert Sites.of(make_pool(np.ones((1, 16, 16)), (0, 160, 0, 160), 5, 1)).groups == ()
 
 
 def test_a_rare_feature_is_not_taken_for_nothing():
     frame = np.zeros((1, 20, 20))
     frame[0, 10, 10] = 5.0
-    rings = Sites.of(make_pool(frame, (0, 200, 0, 200), window=5, stride=1)).rings
+    rings = Sites.of(make_pool(frame, (0, 200, 0, 200), window=5, stride=1)).groups
     assert rings
     assert all(np.isfinite(ring).all() for ring in rings)
 
@@ -373,7 +391,44 @@ def test_earlier_runs_are_areas_of_their_own():
     sites, alone = Sites.of(pool, runs), Sites.of(pool)
     assert len(sites) == len(pool) + 3
     assert sites.area.tolist() == [0] * len(pool) + [1] * 3
-    for together, without in zip((*sites.rings, sites.positions), (*alone.rings, alone.positions), strict=True):
+    for together, without in zip((*sites.groups, sites.positions), (*alone.groups, alone.positions), strict=True):
         np.testing.assert_array_equal(together[: len(pool)], without)
-    ratio = sites.rings[0][len(pool) :, 0] / other.patches[[3, 50, 7], 0, 3, 3]
+    ratio = sites.groups[0][len(pool) :, 0] / other.patches[[3, 50, 7], 0, 3, 3]
     assert ratio == pytest.approx(np.full(3, ratio[0])), "in the same unit as the present ones"
+
+
+def test_the_ridge_kernel_predicts_each_spectrum_best_from_the_others(sites, measured):
+    """The errors of the list, each left out by hand, with the noise of each spectrum."""
+    places, scores, inflation = (each[:15] for each in measured)
+    patch = dataclasses.replace(sites, groups=sites.groups[:1])
+    scored = Scored(places, scores, inflation)
+
+    def error(kernel):
+        one = Posterior(patch, kernel, scored, tracked=EVERYWHERE, integration=EVERYWHERE[:1], importance=IMPORTANCE)
+        return float(IMPORTANCE @ (one.leave_one_out()[0] ** 2 / inflation).sum(axis=1))
+
+    found = ridge.choose(patch, scored, IMPORTANCE)
+    every = [unit.scaled(found.variance, noise) for unit in ridge._unscaled(1, position=True) for noise in ridge.NOISE]
+    assert len(every) == (5 * 6 + 4 * 5) * 7
+    assert error(found) == pytest.approx(min(map(error, every)), rel=1e-3)
+
+
+def test_the_ridge_kernel_finds_whether_structure_or_position_matters(sites):
+    patch = dataclasses.replace(sites, groups=sites.groups[:1])
+    for wanted, feature in (("structure", patch.groups[0][:N, 0]), ("position", patch.positions[:N, 0])):
+        scores = np.stack([np.sin(3 * feature), np.cos(3 * feature)], axis=1)
+        kernel = ridge.choose(patch, Scored(EVERYWHERE, scores - scores.mean(axis=0), np.ones(N)), IMPORTANCE)
+        smooth = kernel.reach < np.inf and kernel.structure[0] == 0 and np.isinf(kernel.lengths[0])
+        assert smooth if wanted == "position" else kernel.structure[0] > 0
+    with_none = ridge.choose(patch, Scored(EVERYWHERE, scores, np.ones(N)), IMPORTANCE, position=False)
+    assert not with_none.position.any()
+    assert not with_none.local.any()
+
+
+def test_trusting_less_pays_if_the_others_gain_more_than_all_lose():
+    trusting, doubted = np.array([1.0, 1.0, 9.0]), np.array([False, False, True])
+    assert pays(trusting, np.array([0.7, 0.7, 9.5]), doubted), "a bad one is predicted by nothing"
+    assert not pays(trusting, np.array([0.7, 0.7, 12.0]), doubted), "a rare one is predicted worse"
+    assert not pays(trusting, np.array([0.97, 0.97, 9.0]), doubted)
+    assert not pays(trusting, trusting, np.zeros(3, dtype=bool))
+    assert not pays(np.zeros(3), np.zeros(3), doubted)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.process import Features, Kernel, Posterior, leave_one_out
+from agents.process import Choices, Features, Kernel, Posterior, leave_one_out
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_leaving_one_out_is_what_it_says(features):
     numbers = np.random.default_rng(2)
     measured = numbers.permutation(60)[:20]
     spectra = np.sin(features.positions[measured] / 20) + 0.1 * numbers.normal(size=(20, 2))
-    kernel, error = leave_one_out(features, measured, spectra)
+    kernel, error = leave_one_out(features, measured, spectra, Choices())
     centred = spectra - spectra.mean(axis=0)
     covariance = kernel(features, measured, measured) + kernel.noise * np.eye(20)
     off = []
@@ -59,8 +59,32 @@ def test_leaving_one_out_is_what_it_says(features):
 
 def test_the_kernel_leaves_out_what_does_not_matter(features):
     measured = np.random.default_rng(3).permutation(60)[:40]
-    of_position, _ = leave_one_out(features, measured, np.sin(features.positions[measured] / 30))
+    of_position, _ = leave_one_out(features, measured, np.sin(features.positions[measured] / 30), Choices())
     assert np.isinf(of_position.patch)
     assert np.isfinite(of_position.position)
-    of_patch, _ = leave_one_out(features, measured, np.sin(features.patches[measured][:, :2]))
+    of_patch, _ = leave_one_out(features, measured, np.sin(features.patches[measured][:, :2]), Choices())
     assert np.isinf(of_patch.position)
+
+
+def test_patches_that_are_all_alike_say_nothing_of_the_spectra(features):
+    """An image without contrast: the position alone decides, and no number is undefined."""
+    alike = Features(np.ones_like(features.patches), features.positions)
+    measured = np.random.default_rng(4).permutation(60)[:20]
+    spectra = np.sin(features.positions[measured] / 30)
+    kernel, error = leave_one_out(alike, measured, spectra, Choices())
+    assert np.isfinite(kernel(alike, measured, measured)).all()
+    expected, least = leave_one_out(features, measured, spectra, Choices())
+    assert np.isinf(expected.patch)
+    assert (kernel.position, error) == (expected.position, pytest.approx(least))
+
+
+def test_the_kernels_are_added_or_multiplied_as_the_spectra_ask(features):
+    measured = np.random.default_rng(4).permutation(60)[:50]
+    of_patch, of_position = np.sin(features.patches[measured][:, :1]), np.sin(features.positions[measured][:, :1] / 20)
+    choices = Choices(forms=("product", "sum"), noise=(0.01, 0.1))
+    added, _ = leave_one_out(features, measured, of_patch + of_position, choices)
+    assert added.form == "sum"
+    multiplied, _ = leave_one_out(features, measured, of_patch * of_position, choices)
+    assert multiplied.form == "product"
+    everywhere = np.arange(60)
+    assert np.diag(added(features, everywhere, everywhere)) == pytest.approx(1)

@@ -19,6 +19,7 @@ def relative_error(agent, spectra):
         ({"agent": "paper-ensemble", **SMALL, "epochs": 30, "later_epochs": 2, "error_epochs": 20}, 0.3),
         ({"agent": "latent-careful", **SMALL, "epochs": 100}, 0.3),
         ({"agent": "gp-variance", "initial": 8}, 0.1),
+        ({"agent": "ridge-ivr", "initial": 8}, 0.1),
     ],
     ids=lambda value: value["agent"] if isinstance(value, dict) else "",
 )

@@ -11,6 +11,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUNS = {
     "responsiveness.py": ("--quick --pixels 24 --agent random", "gaps between ticks"),
     "storing.py": ("--points 5 --repeats 1 --pause 0", "journal and Tiled"),
+    "nanonis.py": ("--quick", "Nanonis"),
     "overhead.py": ("--points 5 --repeat 1", "list_scan"),
     "devices.py": ("--quick", "longest gap"),
     "startup.py": ("--quick", "curio runs"),

@@ -22,6 +22,8 @@ from agents.protocols import (
     Observation,
     Pool,
     RecordError,
+    Steering,
+    for_agent,
 )
 from agents.registry import build, configure, known_agents, options
 
@@ -84,8 +86,27 @@ def test_it_is_an_agent_and_describes_itself(name):
     assert isinstance(agent, Agent)
     assert agent.config["agent"] == name
     assert json.loads(json.dumps(agent.config)) == agent.config
-    assert set(agent.config) == {"agent", *options(name)}
+    assert {"agent", *options(name)} - set(agent.config) <= {"device"}  # only where it is not the processor
     assert build(json.loads(json.dumps(agent.config))).config == agent.config
+
+
+@every_agent
+def test_places_that_form_no_grid_are_a_pool(name):
+    places = np.random.default_rng(5).uniform((10, 10), (170, 150), size=(24, 2))
+    frame = np.random.default_rng(0).normal(size=(2, 16, 18)).cumsum(axis=2)
+    pool = make_pool(frame, (0.0, 180.0, 0.0, 160.0), window=5, stride=1, edge="reflect", places=places)
+    assert pool.grid is None
+    agent = build(quick(name))
+    agent.ingest(pool)
+    chosen = []
+    for number in range(8):
+        (suggestion,) = agent.suggest(1, Context(budget=12))
+        chosen.append(suggestion.index)
+        place = pool.positions[suggestion.index]
+        agent.ingest(Observation(suggestion.index, place, place, SPECTRA[suggestion.index], float(number)))
+    assert len(set(chosen)) == 8
+    prediction = agent.report(Context(budget=12)).prediction
+    assert prediction is None or prediction.shape == (24, STEPS)
 
 
 @every_agent
@@ -250,7 +271,7 @@ def bad_records():
     yield dataclasses.replace(observe(0), axis=np.zeros(STEPS - 1)), "the axis of a spectrum of 12 values"
     yield Exclusion(len(POOL), "no"), f"expected a candidate 0 … {len(POOL) - 1}"
     yield Exclusion(-1, "no"), "expected a candidate"
-    yield "not a record", "expected a Past, Pool, Observation, Exclusion or Answer"
+    yield "not a record", "expected a Past, Pool, Observation, Exclusion, Answer or Steering"
 
 
 @every_agent
@@ -303,6 +324,22 @@ def test_it_passes_over_answers_to_questions_it_did_not_ask(name):
     agent, untouched = build(quick(name)), build(quick(name))
     agent.ingest(POOL, Answer("is it the tip?", "yes"))
     untouched.ingest(POOL)
+    assert measure(agent, 3) == measure(untouched, 3)
+
+
+@every_agent
+def test_it_goes_on_as_before_where_humans_steered(name):
+    agent, untouched = build(quick(name)), build(quick(name))
+    acts = [
+        Steering("pick", (3,), '{"candidate": 3}'),
+        Steering("exclude", (0, 1), "{}"),
+        Steering("an act to come", (), "{}"),
+    ]
+    assert for_agent(agent, [POOL, *acts]) == (POOL,)
+    agent.ingest(POOL, *acts[:2])  # what it is not shown does not hurt it either
+    untouched.ingest(POOL)
+    assert measure(agent, 2) == measure(untouched, 2)
+    agent.ingest(*acts)
     assert measure(agent, 3) == measure(untouched, 3)
 
 
