@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator
 
 from curio_plans.rules.drift import DriftCorrection
+from curio_plans.rules.elsewhere import HERE, Elsewhere
 from curio_plans.rules.escalation import EscalationRule
 from curio_plans.rules.quality import Quality
+from curio_plans.rules.setup import Setup
 from curio_plans.rules.stopping import StoppingRule
 from curio_plans.validation import Frozen, NonNegativeWhole, Positive, PositiveWhole, as_whole, validated
 
@@ -24,10 +26,17 @@ class RunRequest(Frozen):
         The agent's config, ``{"agent": name, **options}``.
     points : int
         Spectra in total, initial ones included; with `until` at most.
-    window : int
-        Side in px of the patch that the agent sees around each candidate, at least 3.
+    window : int or None
+        Side in px of the patch that the agent sees around each candidate, at least 3; None for 9 px, less in an image
+        of under 18 px.
+    window_nm : float or None
+        The same side in nm; then `window` is the nearest number of px.
+    edge : {"inside", "reflect"} or None
+        Whether candidates lie so far inside that their whole patch is in the image, or up to the edge, with patches
+        that are continued by reflection; None for inside, in an image of under 18 px for reflect.
     stride : int or None
-        Distance between candidates in px; None for the smallest that gives at most 2 500 candidates.
+        Distance between candidates in px, or in places where spectra exist only at some; None for the smallest that
+        gives at most 2 500 candidates.
     channels : tuple of str or None
         Channels of the image that the agent sees; None for all.
     lookahead : {0, 1}
@@ -48,11 +57,18 @@ class RunRequest(Frozen):
         When a place is worth a more advanced spectroscopy; None for never.
     learn_from : tuple of str or None
         Uids of prior runs from which the agent learns before it decides.
+    agent_at : Elsewhere or None
+        Where the agent thinks, and what happens while that place does not answer; an address alone is enough. None, or
+        ``"here"``, for this process.
+    setup : Setup or None
+        How the microscope is set for this run; None for as it is.
     """
 
     agent: dict[str, Any]
     points: PositiveWhole = 100
-    window: Annotated[int, Field(ge=3), as_whole] = 9
+    window: Annotated[int, Field(ge=3), as_whole] | None = None
+    window_nm: Positive | None = None
+    edge: Literal["inside", "reflect"] | None = None
     stride: PositiveWhole | None = None
     channels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     lookahead: Annotated[Literal[0, 1], as_whole] = 0
@@ -63,6 +79,13 @@ class RunRequest(Frozen):
     think_timeout: Positive | None = None
     escalate_when: EscalationRule | None = None
     learn_from: tuple[str, ...] | None = None
+    agent_at: Elsewhere | None = None
+    setup: Setup | None = None
+
+    @field_validator("agent_at", mode="before")
+    @classmethod
+    def _here(cls, value: object) -> object:
+        return None if value == HERE else value
 
     @field_validator("learn_from", mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from .notes import Note
 from .registration import Registration, register
 from .rehearsal import Durations, Step, rehearse
 from .resume import ResumeError
+from .setup import apply_setup, set_up
 from .thinker import Thinker, ThinkingError
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Step",
     "Thinker",
     "ThinkingError",
+    "apply_setup",
     "register",
     "rehearse",
+    "set_up",
 ]

@@ -3,7 +3,9 @@
 What was done is read from the documents, never counted here: so a run that is resumed goes on as if it had not ended.
 """
 
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +13,32 @@ from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
+from curio_plans.documents.acts import Points, write_act
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DRIFT, ENDING, EXCLUSION, REFERENCE, Aim, Decision, Ending, Exclusions, Point
+from curio_plans.documents.streams import (
+    DRIFT,
+    ENDING,
+    EXCLUSION,
+    REFERENCE,
+    Aim,
+    Decision,
+    Ending,
+    Exclusions,
+    Point,
+    Steered,
+)
+from curio_plans.rules.quality import QualityError
 from curio_plans.rules.request import RunRequest
+from curio_plans.rules.stopping import StoppingRule
 from curio_plans.run import stubs
 from curio_plans.run.drift import Drift
+from curio_plans.run.elsewhere import Vigil
 from curio_plans.run.escalation import Escalation
 from curio_plans.run.hooks import Hooks
 from curio_plans.run.microscope import Microscope
 from curio_plans.run.notes import Note
 from curio_plans.run.resume import ResumedRun
+from curio_plans.run.steering import Steering
 from curio_plans.run.stopping import Stopping
 from curio_plans.run.stubs import Place
 from curio_plans.run.thinker import Thinker
@@ -45,8 +63,8 @@ class Exploration:
     Attributes
     ----------
     afm : Microscope
-    request : RunRequest
-        What is asked for.
+    original : RunRequest
+        What was asked for at first.
     hooks : Hooks
         The steps.
     thinker : Thinker
@@ -55,21 +73,27 @@ class Exploration:
         The corners of the pool: a simulator reads nothing, and is led through them so that checks prove something.
     drift : Drift or None
     escalation : Escalation or None
-    stopping : Stopping or None
-        Ends the run before its last point.
+    make_stopping : callable
+        Makes of a rule what ends the run before its last point.
+    steering : Steering
+        What people ask of the run while it goes on.
     resumed : ResumedRun or None
         The run that this one resumes; the history has its documents already.
+    vigil : Vigil or None
+        Waits for an agent that thinks elsewhere.
     """
 
     afm: Microscope
-    request: RunRequest
+    original: RunRequest
     hooks: Hooks
     thinker: Thinker
     corners: Sequence[Choice]
     drift: Drift | None
     escalation: Escalation | None
-    stopping: Stopping | None
+    make_stopping: Callable[[StoppingRule], Stopping]
+    steering: Steering
     resumed: ResumedRun | None = None
+    vigil: Vigil | None = None
 
     @property
     def history(self) -> History:
@@ -78,27 +102,77 @@ class Exploration:
 
     def run(self) -> MsgGenerator[None]:
         """Take the image, then decide and measure point by point; or go on where the resumed run stopped."""
-        points, retries = self.request.points, self.request.quality.retries
         if not self.history.images:
-            yield from stubs.take_image(self.afm, retries)
+            yield from stubs.take_image(self.afm, self.request.quality.retries)
             yield from bps.checkpoint()
         if self.history.reference is None:
             yield from self.record_reference()
         if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
             yield from self.exclude_unreachable()
+        yield from self.extend()
         yield from self.escalate_late()
-        for number in range(len(self.history.outcomes), points):
+        number = len(self.history.outcomes)
+        while (yield from self.goes_on(number)):
             yield from bps.checkpoint()
             choice = yield from self.decide(number)
             if choice is None:
                 break
             yield from self.follow_drift(number)
-            if self.request.lookahead and number + 1 < points:
+            if self.request.lookahead and number + 1 < self.request.points:
                 yield from stubs.look_ahead(self.thinker, number + 1)
             yield from self.measure_at(choice)
+            number += 1
         yield from bps.checkpoint()
         if not self.ended_before:
-            yield from stubs.record_last_belief(self.thinker)
+            yield from self.record_last_belief()
+        self.require_a_point()
+
+    def require_a_point(self) -> None:
+        """Let a run fail that has tried and has not a single good spectrum, however it ended."""
+        tried, rejected = len(self.history.outcomes), self.history.rejected
+        if tried and rejected and not self.history.observations:
+            raise QualityError(
+                f"expected good spectra, but all {len(rejected)} at {tried} places were rejected, the last because "
+                f"{rejected[-1].reason}; check tip and contact, or the rule of quality"
+            )
+
+    @property
+    def request(self) -> RunRequest:
+        """What is asked for now: people may change points, rules and maps."""
+        return self.steering.request
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """What may end the run before its last point."""
+        rule = self.request.until
+        return None if rule is None else self.make_stopping(rule)
+
+    def extend(self) -> MsgGenerator[None]:
+        """Record that a resumed run is asked for another number of points: an act like any other."""
+        resumed = self.resumed
+        if resumed is None or self.original.points == resumed.history.budget:
+            return
+        act = write_act(Points(points=self.original.points))
+        number = len(self.history.outcomes)
+        yield from self.steering.record(Steered(uuid.uuid4().hex, Points.act, act, "resume", time.time(), number))
+
+    def goes_on(self, number: int) -> MsgGenerator[bool]:
+        """Do what people ask before decision `number`; return whether there is one."""
+        if (yield from self.steering.read(number)):
+            self.thinker.reconsider(number)
+        yield from self.steering.wait(number)
+        if number < len(self.history.decisions):
+            return True
+        if number >= self.request.points:
+            return False
+        if self.history.ending is None and (ending := self.steering.ending(number)) is not None:
+            yield from self.end(ending)
+        if self.history.ending is not None:  # of the resumed run, or just now
+            return False
+        if self.steering.standing.image:
+            yield from stubs.take_image(self.afm, self.request.quality.retries)
+            yield from bps.checkpoint()
+        return True
 
     @property
     def ended_before(self) -> bool:
@@ -117,30 +191,72 @@ class Exploration:
                 yield from stubs.think(self.thinker, number, ask=self.hooks.ask, records=decision.records)
                 yield from stubs.record_belief(self.thinker, number)
             return Choice(decision.candidate, decision.position, decision)
-        if self.history.ending is not None:  # the resumed run came to its end
-            return None
         image_due = self.drift is not None and self.drift.image_due(number)
         if self.stopping is not None and (spent := self.stopping.spent(image_due=image_due)):
             yield from self.end(spent)
             return None
-        yield from self.think(number)
+        picked = yield from self.settle(number)
+        if self.history.ending is not None:
+            return None
         thought = self.thinker.thought(number)
         if self.stopping is not None and thought is not None and (enough := self.stopping.satisfied(thought)):
             yield from self.end(enough)
             return None
-        new = yield from stubs.record_decision(self.thinker, number, escalates=self.escalation is not None)
+        new = yield from stubs.record_decision(
+            self.thinker, number, escalates=self.escalation is not None, picked=picked
+        )
         if self.map_due:
             yield from stubs.record_belief(self.thinker, number)
         return self.corners[number % len(self.corners)] if new is None else Choice(new.candidate, new.position, new)
 
-    def think(self, number: int) -> MsgGenerator[None]:
+    def settle(self, number: int) -> MsgGenerator[int | None]:
+        """Think until no human objects; return the candidate that a human picked instead, if one did."""
+        while True:
+            picked = next(iter(self.steering.standing.picks), None)
+            yield from self.think(number, decide=picked is None)
+            changed = yield from self.steering.read(number)
+            thought = self.thinker.thought(number)
+            if not changed and picked is None and thought is not None and thought.suggestion is not None:
+                changed = not (yield from self.steering.approve(number, thought.suggestion.index))
+            if not changed:
+                return picked
+            self.thinker.reconsider(number)
+            yield from self.steering.wait(number)
+            if (ending := self.steering.ending(number)) is not None:
+                yield from self.end(ending)
+                return None
+
+    def think(self, number: int, *, decide: bool = True) -> MsgGenerator[None]:
         """Wait for decision `number`; without a time-out where it first takes in what other runs measured."""
         resumed = self.resumed
         begins_anew = resumed is not None and number == len(resumed.history.decisions)
         timeout = None if begins_anew or (self.history.past and number == 0) else self.request.think_timeout
         if resumed is not None and begins_anew and self.request.lookahead and number == len(resumed.history.outcomes):
             yield from stubs.look_ahead(self.thinker, number, records=resumed.looked_ahead())
-        yield from stubs.think(self.thinker, number, ask=self.hooks.ask, timeout=timeout)
+        ask = self.steering.asking(self.hooks.ask)
+        vigil = self.vigil
+        if vigil is None:
+            yield from stubs.think(self.thinker, number, ask=ask, timeout=timeout, decide=decide)
+            return
+        vigil.begin(number)
+        while True:
+            yield from stubs.think(
+                self.thinker, number, ask=ask, timeout=timeout, decide=decide,
+                late=vigil.rule.withdraw_after, meanwhile=vigil.wait,
+            )  # fmt: skip
+            if not (trouble := self.thinker.trouble(number)):
+                break
+            yield from vigil.settle(trouble, ask)
+        yield from vigil.end()
+
+    def record_last_belief(self) -> MsgGenerator[None]:
+        """Record what the agent believes at the end; an agent that thinks elsewhere may not answer any more."""
+        if self.vigil is not None:
+            self.vigil.begin(len(self.history.decisions))
+            yield from stubs.withdraw(self.afm)
+        yield from stubs.record_last_belief(self.thinker)
+        if self.vigil is not None and (trouble := self.thinker.trouble()):
+            yield from self.vigil.skip(trouble)
 
     @property
     def map_due(self) -> bool:
@@ -268,10 +384,11 @@ def _aim(choice: Choice, drift: Place) -> Note:
 
 
 def corners_of(positions: NDArray[np.float64]) -> list[Choice]:
-    """Return the corners of a pool at `positions` (N, 2)."""
+    """Return the corners of a pool at `positions` (N, 2); where one has no candidate, the outermost candidates."""
     corners = []
     for x in (positions[:, 0].min(), positions[:, 0].max()):
         for y in (positions[:, 1].min(), positions[:, 1].max()):
-            index = int(np.flatnonzero((positions == (x, y)).all(axis=1))[0])
-            corners.append(Choice(index, (float(x), float(y))))
-    return corners
+            corners += np.flatnonzero((positions == (x, y)).all(axis=1)).tolist()[:1]
+    if len(corners) < 4:
+        corners = [int(find(positions[:, axis])) for axis in (0, 1) for find in (np.argmin, np.argmax)]
+    return [Choice(index, (float(positions[index, 0]), float(positions[index, 1]))) for index in corners]

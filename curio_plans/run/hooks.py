@@ -8,6 +8,7 @@ from bluesky.utils import MsgGenerator
 
 from curio_plans.run import stubs
 from curio_plans.run.escalation import Escalate
+from curio_plans.run.steering import Post
 from curio_plans.run.stubs import Ask
 
 Measure = Callable[..., MsgGenerator[str]]
@@ -26,11 +27,14 @@ class Hooks:
         Gets an agent's question answered; without it a question ends the run.
     escalate : callable or None
         A more advanced spectroscopy for places where the error stays high.
+    steer : callable or None
+        Takes the uid of the run; gives its mail, through which people steer. Without it nobody can.
     """
 
     measure: Measure = stubs.take_spectrum
     ask: Ask | None = None
     escalate: Escalate | None = None
+    steer: Post | None = None
 
     def __post_init__(self) -> None:
         """Refuse a measure that cannot be called like the usual one.
@@ -48,6 +52,11 @@ class Hooks:
             ) from None
 
 
-def hooks(measure: Measure | None = None, ask: Ask | None = None, escalate: Escalate | None = None) -> Hooks:
+def hooks(
+    measure: Measure | None = None,
+    ask: Ask | None = None,
+    escalate: Escalate | None = None,
+    steer: Post | None = None,
+) -> Hooks:
     """Return hooks; None leaves the usual step."""
-    return Hooks(stubs.take_spectrum if measure is None else measure, ask, escalate)
+    return Hooks(stubs.take_spectrum if measure is None else measure, ask, escalate, steer)

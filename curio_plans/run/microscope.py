@@ -25,12 +25,16 @@ class Tip(Readable[Any], Movable[Any], Protocol):
 
 
 class Imager(Readable[Any], Triggerable, Protocol):
-    """Takes frames (C, ny, nx) of `area` with `pixels` (ny, nx)."""
+    """Takes frames (C, ny, nx) of `area` with `pixels` (ny, nx).
+
+    Where spectra can be taken at some places only, `places` (M, 2) has them.
+    """
 
     area: Any
     pixels: Any
     channels: Any
     line_rate: Any
+    places: Any
     ticket: Any
 
     def check(self) -> None:

@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.filters import window
-from skimage.registration import phase_cross_correlation
 
 UPSAMPLING = 20
 """Shifts are found to 1/20 px."""
@@ -40,6 +37,8 @@ def register(first: Array, second: Array) -> Registration:
     show, tapered (Hann) so that the edges do not pull, finds it to 1/20 px. Both as implemented in scikit-image after
     Guizar-Sicairos et al., Optics Letters 33, 156 (2008).
     """
+    from scipy import ndimage
+
     nothing = Registration(0.0, 0.0, 0.0)
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return nothing
@@ -55,6 +54,9 @@ def register(first: Array, second: Array) -> Registration:
 
 def _shift(first: Array, second: Array, normalization: str | None) -> NDArray[np.float64]:
     """Return how far (rows, columns) in px `second` shows everything from where `first` shows it."""
+    from skimage.filters import window  # a second to load, and most runs do not follow the drift
+    from skimage.registration import phase_cross_correlation
+
     taper = window("hann", first.shape)
     tapered = [(image - image.mean()) * taper for image in (first, second)]
     back, _, _ = phase_cross_correlation(*tapered, upsample_factor=UPSAMPLING, normalization=normalization)

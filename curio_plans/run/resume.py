@@ -10,7 +10,7 @@ import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
-from agents.protocols import Answer, Past
+from agents.protocols import Answer, Past, Steering
 from curio_plans.documents.events import DocumentError, Documents, Event, events
 from curio_plans.documents.history import History
 from curio_plans.documents.prior_runs import PriorRunError, check_prior_runs
@@ -19,7 +19,7 @@ from curio_plans.rules.request import RunRequest
 from curio_plans.run import stubs
 from curio_plans.run.microscope import Microscope
 
-_WAVEFORM = ("amplitude", "steps_per_cycle", "cycles", "dwell")
+_WAVEFORM = ("amplitude", "steps_per_cycle", "cycles", "distance", "points", "dwell", "quantity")
 _SETTINGS = (*_WAVEFORM, "area", "pixels", "line_rate", "velocity", "settle", "setpoint")
 """What is set on a microscope before a run; the rest of its configuration follows, or is fixed."""
 
@@ -40,20 +40,32 @@ class ResumedRun:
         What they say.
     start : mapping
         Its start document.
+    points : int or None
+        Spectra to measure in total; None for as many as it was asked for.
     """
 
     documents: Documents
     history: History
     start: Mapping[str, Any]
+    points: int | None = None
 
     @classmethod
-    def of(cls, documents: Documents, past: Sequence[Past] = ()) -> "ResumedRun":
-        """Read a stored run; `past` are the prior runs of its agent.
+    def of(cls, documents: Documents, past: Sequence[Past] = (), points: int | None = None) -> "ResumedRun":
+        """Read a stored run.
+
+        Parameters
+        ----------
+        documents : sequence of (name, document)
+            Its own, after those of the runs that it resumes itself.
+        past : sequence of Past
+            The prior runs of its agent.
+        points : int, optional
+            Spectra to measure in total; by default as many as it was asked for.
 
         Raises
         ------
         ResumeError
-            If it is not one of the plan curiosity, or was completed.
+            If it is not one of the plan curiosity, was completed and no more points are asked for, or has more already.
         """
         try:
             history = History(documents, past)
@@ -63,10 +75,17 @@ class ResumedRun:
         if start is None or start.get("plan_name") != "curiosity":
             plan = "no plan at all" if start is None else f"the plan {start.get('plan_name')!r}"
             raise ResumeError(f"only runs of the plan curiosity can be resumed, this is one of {plan}; start a new run")
-        if history.stop is not None and history.stop["exit_status"] == "success":
+        done = len(history.decisions)
+        if points is not None and points < max(done, 1):
+            raise ResumeError(f"expected at least {max(done, 1)} points, as many as are decided already; got {points}")
+        completed = history.stop is not None and history.stop["exit_status"] == "success"
+        if completed and (points is None or points <= done):
             why = f" ({history.ending.reason})" if history.ending is not None else ""
-            raise ResumeError(f"run {start['uid']} was completed{why}; there is nothing to resume")
-        return cls(documents, history, start)
+            raise ResumeError(
+                f"run {start['uid']} was completed{why}; there is nothing to resume, unless you ask for more than its "
+                f"{done} points"
+            )
+        return cls(documents, history, start, points)
 
     @property
     def uid(self) -> str:
@@ -83,7 +102,8 @@ class ResumedRun:
             If its start document does not say so in a form that this version knows.
         """
         try:
-            return RunRequest.of_start(self.start)
+            stored = RunRequest.of_start(self.start)
+            return stored.replace(points=self.history.budget if self.points is None else self.points)
         except (KeyError, TypeError, ValueError) as error:
             raise ResumeError(
                 f"run {self.uid} cannot be resumed: its start document does not hold the arguments of a run ({error}); "
@@ -108,7 +128,7 @@ class ResumedRun:
         except PriorRunError as error:
             raise ResumeError(f"run {self.uid} cannot be resumed: {error}") from error
         stored, present = self.start["sample"], afm.describe_sample()
-        differences = _differences(stored.get("sample", {}), present.get("sample", {}))
+        differences = _differences(*(_without_words(one.get("sample", {})) for one in (stored, present)))
         if differences:
             raise ResumeError(f"run {self.uid} was measured on another sample: {differences}; mount that one")
         now = {key: entry["value"] for device in _devices(afm) for key, entry in device.read_configuration().items()}
@@ -128,13 +148,13 @@ class ResumedRun:
     def looked_ahead(self) -> int | None:
         """Return how many records the next decision rests on, if it was begun while the last point was measured.
 
-        None if it rests on all: a human has answered since.
+        None if it rests on all: a human has answered or asked for something since.
         """
         history = self.history
         if not history.decisions:
             return None
         upto = history.records.index(history.outcomes[-1])
-        return None if any(isinstance(record, Answer) for record in history.records[upto:]) else upto
+        return None if any(isinstance(record, Answer | Steering) for record in history.records[upto:]) else upto
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
@@ -207,8 +227,8 @@ def _shape(spectrometer: Any, waveform: Mapping[str, Any]) -> MsgGenerator[dict[
 
 
 def _compare(event: Event, reading: Mapping[str, Any]) -> None:
-    for key, entry in reading.items():
-        stored, present = event.data.get(key), entry["value"]
+    for key in reading.keys() & event.data.keys():  # an earlier version recorded fewer
+        stored, present = event.data[key], reading[key]["value"]
         if not _same(stored, present):
             raise ResumeError(
                 f"the instrument cannot be brought into the state of the stored run: at event {event.doc['seq_num']} "
@@ -216,6 +236,14 @@ def _compare(event: Event, reading: Mapping[str, Any]) -> None:
                 f"{_short(present)} now. Was the run paused, or is this another sample, seed or version? rebuild=False "
                 "goes on with the instrument as it is"
             )
+
+
+_WORDS = ("notes", "format", "unused_keys", "possible_axes")
+"""What is said of a sample and may be said otherwise; checksum, shapes and choices tell which it is."""
+
+
+def _without_words(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in described.items() if key not in _WORDS}
 
 
 def _differences(stored: Mapping[str, Any], present: Mapping[str, Any]) -> str:

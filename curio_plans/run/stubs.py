@@ -188,6 +188,9 @@ def think(
     ask: Ask | None = None,
     timeout: float | None = None,
     records: int | None = None,
+    decide: bool = True,
+    late: float | None = None,
+    meanwhile: Callable[[], MsgGenerator[None]] | None = None,
 ) -> MsgGenerator[None]:
     """Wait for the agent's decision `number`; :func:`record_decision` then makes an event of it.
 
@@ -204,6 +207,10 @@ def think(
         Seconds after which thinking has failed.
     records : int, optional
         How many records the decision rests on; by default all. See :meth:`Thinker.set`.
+    decide : bool
+        Whether the agent decides; if not, a human has.
+    late, meanwhile : float and callable, optional
+        A plan for the time after so many seconds of waiting.
 
     Raises
     ------
@@ -213,8 +220,14 @@ def think(
         If thinking takes longer than `timeout`.
     """
     while True:
-        yield from bps.abs_set(thinker, number, records=records, group="decide")
-        yield from bps.wait("decide", timeout=timeout)
+        yield from bps.abs_set(thinker, number, records=records, decide=decide, group="decide")
+        left = timeout
+        if late is not None and meanwhile is not None and (timeout is None or late < timeout):
+            if (yield from bps.wait("decide", timeout=late, error_on_timeout=False)) is False:
+                yield from meanwhile()
+                yield from bps.abs_set(thinker, number, records=records, decide=decide, group="decide")
+            left = None if timeout is None else timeout - late
+        yield from bps.wait("decide", timeout=left)
         question = thinker.question(number)
         if question is None:
             return
@@ -234,19 +247,22 @@ def look_ahead(thinker: Thinker, number: int, records: int | None = None) -> Msg
 
 
 @plan
-def record_decision(thinker: Thinker, number: int, *, escalates: bool = False) -> MsgGenerator[Decision | None]:
+def record_decision(
+    thinker: Thinker, number: int, *, escalates: bool = False, picked: int | None = None
+) -> MsgGenerator[Decision | None]:
     """Record decision `number`: an event of the ``agent`` stream. Returns it; None in a simulator.
 
-    `escalates` adds the errors that the agent expects, by which :class:`~curio_plans.rules.EscalationRule` decides.
+    Where a human `picked` a candidate, the decision is for that. `escalates` adds the errors that the agent expects, by
+    which :class:`~curio_plans.rules.EscalationRule` decides.
     """
 
     def note() -> Note:
         thought, unit = thinker.thought(number), thinker.history.spectroscopy.unit
-        decision = thinker.decision(number, escalates=escalates)
+        decision = thinker.decision(number, escalates=escalates, picked=picked)
         return Note.of(decision, unit, None if thought is None else thought.timestamp)
 
     reading = yield from record([LateNote(DECISION, note)], DECISION)
-    return thinker.decision(number, escalates=escalates) if reading else None
+    return thinker.decision(number, escalates=escalates, picked=picked) if reading else None
 
 
 @plan

@@ -6,6 +6,7 @@ ahead, or because the RunEngine repeats messages after a pause – it returns th
 
 import functools
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Answer, Context, Estimate, EstimatesError, Question, Record, Report, Suggestion
+from agents.place import describe_place
+from agents.protocols import (
+    Agent,
+    Answer,
+    Context,
+    Estimate,
+    EstimatesError,
+    PlaceError,
+    Question,
+    Report,
+    Suggestion,
+    ThinksElsewhere,
+    for_agent,
+)
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import DECISION, NOT_YET, BeliefMap, Decision
+from curio_plans.documents.streams import DECISION, HUMAN, NOT_YET, BeliefMap, Decision
 from curio_plans.run.status import FutureStatus, Worker
 
 
@@ -31,6 +45,10 @@ class Thought:
     ----------
     suggestion, question
         Where to measure next, or what must be answered first; neither, of a thought that was not to decide.
+    trouble : str
+        Why there is neither suggestion nor belief: the place where the agent thinks did not answer. Usually empty.
+    place : mapping or None
+        Where it was thought, of an agent that thinks elsewhere or has done so.
     report, estimate
         What the agent believes, and how well it knows; None where it cannot tell, or cannot tell yet.
     records, observations, last_observation, map_mse, unmeasured_mse
@@ -52,6 +70,8 @@ class Thought:
     unmeasured_mse: float
     seconds: float
     timestamp: float
+    trouble: str = ""
+    place: Mapping[str, Any] | None = None
 
     @property
     def believes(self) -> bool:
@@ -67,18 +87,21 @@ class Thinker:
     agent : Agent
         Used only in the thinking thread.
     budget : int
-        Points of the whole run.
+        Points that the run is asked for; a human may change that.
     history : History
         What the documents say; all that the agent sees.
+    local : callable, optional
+        Makes the same agent in this process, for :meth:`think_here`; only where it thinks elsewhere.
     """
 
     name = DECISION
     parent = None
 
-    def __init__(self, agent: Agent, budget: int, history: History) -> None:
+    def __init__(self, agent: Agent, budget: int, history: History, local: Callable[[], Agent] | None = None) -> None:
         self.agent = agent
+        self._local = local
         self.history = history
-        self._budget = budget
+        self._requested = budget
         self._ingested = 0
         self._thread: Worker | None = None
         self._thoughts: dict[int, Future[Thought]] = {}
@@ -91,6 +114,8 @@ class Thinker:
 
     def unstage(self) -> list[Any]:
         """End the thinking thread; a thought in progress is not waited for."""
+        if isinstance(self.agent, ThinksElsewhere):
+            self.agent.close()
         if self._thread is not None:
             self._thread.close()
             self._thread = None
@@ -98,26 +123,56 @@ class Thinker:
 
     def check_value(self, number: int) -> None:
         """Raise ValueError if `number` is not that of a decision of this run."""
-        if not 0 <= number < self._budget:
-            raise ValueError(f"{self.name}: expected a decision number 0 … {self._budget - 1}, got {number}")
+        budget = self._requested if self.history.standing.points is None else self.history.standing.points
+        if not 0 <= number < budget:
+            raise ValueError(f"{self.name}: expected a decision number 0 … {budget - 1}, got {number}")
 
-    def set(self, number: int, records: int | None = None) -> FutureStatus:
+    def set(self, number: int, records: int | None = None, *, decide: bool = True) -> FutureStatus:
         """Start to think about decision `number`, unless that has begun already.
 
         It rests on everything observed so far or, where a resumed run had begun this thought earlier, on the first
-        `records`. A thought that ended in a question is thought again when the answer has come.
+        `records`. A thought that ended in a question is thought again when the answer has come. Where a human has
+        decided (not `decide`), the agent learns and estimates only.
         """
         self.check_value(number)
         answered = any(isinstance(record, Answer) for record in self.history.records[self._ingested :])
-        if number not in self._thoughts or (answered and self.question(number) is not None):
-            self._thoughts[number] = self._submit(number, decide=True, records=records)
+        again = self.trouble(number) or (answered and self.question(number) is not None)
+        if number not in self._thoughts or again:
+            self._thoughts[number] = self._submit(number, decide=decide, records=records)
             for old in [known for known in self._thoughts if known < number - 1]:
                 del self._thoughts[old]
         return FutureStatus(self._thoughts[number])
 
+    def think_here(self) -> None:
+        """Let the same agent think in this process from now on; it is given all records.
+
+        Raises
+        ------
+        ThinkingError
+            If it cannot be made here.
+        """
+        if self._local is None:
+            raise ThinkingError("the agent thinks here already")
+        try:
+            agent = self._local()
+        except (ValueError, ImportError) as error:
+            raise ThinkingError(f"the agent cannot think here: {error}") from error
+        if isinstance(self.agent, ThinksElsewhere):
+            self.agent.close()
+        self.agent, self._ingested, self._thoughts, self._last = agent, 0, {}, None
+
+    def trouble(self, number: int | None = None) -> str:
+        """Return why decision `number`, or the last trigger, has no outcome: the place did not answer; else nothing."""
+        thought = None if self._failed(number) else self.thought(number)
+        return "" if thought is None else thought.trouble
+
+    def reconsider(self, number: int) -> None:
+        """Forget what was thought about decision `number` and later ones: something was told that matters."""
+        self._thoughts = {known: thought for known, thought in self._thoughts.items() if known < number}
+
     def trigger(self) -> FutureStatus:
         """Start to learn from everything observed so far, without deciding: the run ends. It is idempotent."""
-        if self._last is None:
+        if self._last is None or self.trouble():
             self._last = self._submit(len(self.history.decisions), decide=False)
         return FutureStatus(self._last)
 
@@ -131,11 +186,18 @@ class Thinker:
 
     def question(self, number: int) -> Question | None:
         """Return what the agent asked in place of decision `number`; None if nothing."""
-        future = self._thoughts.get(number)
-        return future.result().question if future is not None and future.done() and not future.exception() else None
+        thought = None if self._failed(number) else self.thought(number)
+        return None if thought is None else thought.question
 
-    def decision(self, number: int, *, escalates: bool = False) -> Decision:
+    def _failed(self, number: int | None) -> bool:
+        """Tell whether the agent raised, or was not asked any more."""
+        future = self._last if number is None else self._thoughts.get(number)
+        return future is not None and future.done() and (future.cancelled() or future.exception() is not None)
+
+    def decision(self, number: int, *, escalates: bool = False, picked: int | None = None) -> Decision:
         """Return decision `number`; with `escalates` with the errors that the agent expects.
+
+        Where a human `picked` a candidate, it is that.
 
         Raises
         ------
@@ -144,9 +206,11 @@ class Thinker:
         """
         thought = self.thought(number)
         pool = self.history.pool
-        if thought is None or thought.suggestion is None or pool is None:
+        chosen = None if thought is None else thought.suggestion
+        if picked is not None:
+            chosen = Suggestion(picked, HUMAN)
+        if thought is None or chosen is None or pool is None:
             raise ThinkingError(f"expected decision {number}; none was made")
-        chosen = thought.suggestion
         expected = median = None
         if escalates:
             errors = thought.report.maps.get("predicted_error")
@@ -169,6 +233,7 @@ class Thinker:
             estimate=self._written(thought.estimate),
             expected_error=expected,
             median_error=median,
+            place=thought.place,
         )
 
     def belief(self, thought: Thought) -> BeliefMap:
@@ -189,27 +254,32 @@ class Thinker:
         if self._thread is None:
             raise ThinkingError("the thinker is not staged; use stage_decorator([thinker]) around the plan")
         records = len(self.history.records) if records is None else records
-        new = tuple(self.history.records[self._ingested : records])
-        self._ingested = max(self._ingested, records)
         measured = self.history.measured(records)
         last = self.history.observation_uids[len(measured) - 1] if measured else ""
         context = self.history.context(records, number)
-        return self._thread.submit(functools.partial(self._think, new, context, records, measured, last, decide=decide))
+        return self._thread.submit(
+            functools.partial(self._think, self.agent, context, records, measured, last, decide=decide)
+        )
 
     def _think(
-        self, new: tuple[Record, ...], context: Context, records: int, measured: list[int], last: str, *, decide: bool
+        self, agent: Agent, context: Context, records: int, measured: list[int], last: str, *, decide: bool
     ) -> Thought:
         started = time.perf_counter()
-        self.agent.ingest(*new)
-        suggestion = question = None
-        if decide:
-            answer = self.agent.suggest(1, context)
-            if isinstance(answer, Question):
-                question = answer
-            else:
-                suggestion = answer[0]
-        report = self.agent.report(context)
-        estimate = self.agent.estimate() if isinstance(self.agent, EstimatesError) else None
+        suggestion = question = estimate = None
+        report, trouble = Report({}, {}, None), ""
+        try:
+            agent.ingest(*for_agent(agent, self.history.records[self._ingested : records]))
+            self._ingested = max(self._ingested, records)
+            if decide:
+                answer = agent.suggest(1, context)
+                if isinstance(answer, Question):
+                    question = answer
+                else:
+                    suggestion = answer[0]
+            report = agent.report(context)
+            estimate = agent.estimate() if isinstance(agent, EstimatesError) else None
+        except PlaceError as error:
+            trouble = str(error)
         seconds = time.perf_counter() - started
         over_pool, unmeasured = map_errors(report.prediction, self.history.reference, measured)
         return Thought(
@@ -224,7 +294,15 @@ class Thinker:
             unmeasured_mse=unmeasured,
             seconds=seconds,
             timestamp=time.time(),
+            trouble=trouble,
+            place=self._place(agent),
         )
+
+    def _place(self, agent: Agent) -> Mapping[str, Any] | None:
+        """Return where an agent thinks; nothing in a run whose agent was never to think elsewhere."""
+        if self._local is None:
+            return None
+        return agent.place if isinstance(agent, ThinksElsewhere) else describe_place(agent.config)
 
 
 def map_errors(

@@ -1,13 +1,14 @@
 """A run that ended early, at whatever document, goes on as if it never had."""
 
 import copy
+from contextlib import closing
 
 import h5py
 import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.simulators import check_limits
-from support import events, measure, streams
+from support import events, measure, microscope, streams
 
 from agents.protocols import Report
 from curio_plans.documents.history import History
@@ -148,6 +149,29 @@ def test_other_settings_are_refused_before_anything_moves(afm, stopped, wanderer
     with pytest.raises(ResumeError, match=words):
         resumed(stopped, wanderer, afm=afm)
     assert afm.backend.time() == 0
+
+
+def test_another_channel_is_learned_and_goes_on_being_learned(afm, wanderer, facts):
+    afm.spectrometer.quantity.put("on-field piezoresponse")
+    whole = measure(curiosity, {"seed": 4, "initial": 2}, POINTS, afm=afm, build=wanderer)
+    history = History(whole)
+    learned = [event["data"]["afm_spectrometer_channels"][1] for event in events(whole, "primary")]
+    np.testing.assert_array_equal([point.spectrum for point in history.observations], learned)
+    assert history.spectroscopy.quantity == "on-field piezoresponse"
+    assert [name for name, _ in history.spectroscopy.channels] == ["off-field piezoresponse", "on-field piezoresponse"]
+    truth, off_field = (
+        history.reference[history.measured()],
+        [e["data"]["afm_spectrometer_channels"][0] for e in events(whole, "primary")],
+    )
+    assert np.abs(truth - learned).mean() < np.abs(truth - off_field).mean()
+    stopped = ended_after(whole, len(whole) - 6)
+    with pytest.raises(ResumeError, match="quantity was 'on-field piezoresponse', is 'off-field"):
+        resumed(stopped, wanderer)
+    with closing(microscope()) as again:
+        again.spectrometer.quantity.put("on-field piezoresponse")
+        both = resumed(stopped, wanderer, afm=again)
+    assert facts(both) == facts(whole)
+    assert verify(both, wanderer).identical
 
 
 def test_another_sample_is_refused(stopped, wanderer):
