@@ -7,6 +7,7 @@ from agents.protocols import Config, Past, Pool
 from curio_plans.documents.events import Document, DocumentError, Stored
 from curio_plans.documents.history import History
 from curio_plans.documents.prior_runs import check_prior_runs, prior_runs_of
+from curio_plans.documents.start import is_of_agent
 
 
 class AgentRun(History):
@@ -30,7 +31,7 @@ class AgentRun(History):
         start = super().start
         if start is None:
             raise DocumentError("expected the documents of a run of an agent, got none")
-        if not isinstance(start.get("agent"), Mapping):
+        if not is_of_agent(start):
             raise DocumentError(
                 f"run {start['uid'][:8]} of the plan {start.get('plan_name')!r} has no agent in its start document: "
                 "expected a run of the plan 'curiosity', in which an agent decides; curio show draws any run"

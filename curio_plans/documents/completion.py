@@ -14,7 +14,7 @@ def closing_stop(documents: Documents, by: str) -> dict[str, Any]:
 
     Its time is that of the last document: the last sign of life.
     """
-    last = max(float(doc["time"]) for _, doc in documents if isinstance(doc.get("time"), float))
+    last = max(float(doc["time"]) for _, doc in documents if isinstance(doc.get("time"), int | float))
     when = f"{datetime.fromtimestamp(last).astimezone():%Y-%m-%d %H:%M:%S}"
     return {
         "uid": str(uuid.uuid4()),

@@ -5,15 +5,16 @@ A live run, a replay and a report all read documents here. That the live agent s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.protocols import Context, Estimate, Exclusion, Observation, Past, Pool, Record
-from curio_plans.documents.events import DocumentError, Events, settings_of
+from curio_plans.documents.events import DocumentError, Event, Events, settings_of
 from curio_plans.documents.start import check_format
+from curio_plans.documents.steering import Standing
 from curio_plans.documents.streams import (
     POINT,
     REFERENCE,
@@ -45,6 +46,8 @@ class Spectroscopy:
         What the spectra are a function of; without values before the first spectrum.
     axis_name, axis_unit : str
         Its name and unit.
+    channels : tuple of (name, unit)
+        Everything that was measured at each step; empty where that is `quantity` alone.
     """
 
     quantity: str
@@ -52,6 +55,7 @@ class Spectroscopy:
     axis: NDArray[np.float64]
     axis_name: str
     axis_unit: str
+    channels: tuple[tuple[str, str], ...] = ()
 
 
 class History:
@@ -92,6 +96,12 @@ class History:
         How many decisions had ended when the last image was taken.
     observations_mapped : int
         How many observations there were when the last belief map was recorded.
+    ending : Ending or None
+        Why the run ended before its last point, where a rule or a human has ended it.
+    standing : Standing
+        What stands of what people asked for.
+    picked : list of (int or None)
+        For each decision the candidate that a human had picked for it; None where the agent was to decide.
     """
 
     def __init__(self, documents: Iterable[tuple[str, Mapping[str, Any]]] = (), past: Sequence[Past] = ()) -> None:
@@ -107,7 +117,12 @@ class History:
         self.loops = 0
         self.points_before_image = 0
         self.observations_mapped = 0
+        self.ending: Ending | None = None
+        self.standing = Standing()
+        self.picked: list[int | None] = []
+        self._standings: list[tuple[int, Standing]] = []  # from so many records on
         self._start: Mapping[str, Any] | None = None
+        self._first: Mapping[str, Any] | None = None
         self._pool: Pool | None = None
         self._entries: dict[type[Entry], list[Any]] = {}
         self._events = Events()
@@ -129,6 +144,8 @@ class History:
         if name == "start":
             check_format(doc)
             self._start, self.stop = doc, None
+            self._first = self._first or doc
+            self.stand(replace(self.standing, paused=False))
             self._clock_went_on = bool(self.spans) and bool(doc.get("rebuilt"))
         elif name == "stop":
             self.stop = doc
@@ -136,10 +153,7 @@ class History:
         for event in self._events(name, doc):
             kind = STREAMS.get(event.stream)
             if kind is not None and kind.belongs(event):
-                entry = kind.read(event)
-                self.of(kind).append(entry)
-                entry.fold(self)
-                entries.append(entry)
+                entries.append(self._take(kind, event))
         return entries
 
     def of(self, kind: type[E]) -> list[E]:
@@ -187,19 +201,14 @@ class History:
         return self.of(DriftEstimate)
 
     @property
-    def ending(self) -> Ending | None:
-        """Why the run ended before its last point, where a rule has ended it."""
-        return self.of(Ending)[-1] if self.of(Ending) else None
-
-    @property
     def reference(self) -> NDArray[np.float64] | None:
         """The true spectra (N, K) over the pool, where they are known."""
         return self.of(Reference)[-1].spectra if self.of(Reference) else None
 
     @property
     def budget(self) -> int:
-        """Points of the whole run, from the start document."""
-        return int(self._required_start()["points"])
+        """Points of the whole run: of the start document, or as a human changed them since."""
+        return self._budget(self.standing)
 
     @property
     def microscope(self) -> str:
@@ -210,6 +219,10 @@ class History:
     def configuration(self) -> Mapping[str, Mapping[str, Any]]:
         """Configuration values by stream, from the last descriptor of each."""
         return {doc["name"]: settings_of(doc) for doc in self._events.descriptors.values()}
+
+    def descriptor(self, uid: str) -> Mapping[str, Any] | None:
+        """Return a descriptor by its uid; None if it did not come."""
+        return self._events.descriptors.get(uid)
 
     @property
     def data_keys(self) -> Mapping[str, Mapping[str, Any]]:
@@ -233,13 +246,50 @@ class History:
             axis=np.asarray(settings.get(f"{spectrometer}_axis", ()), dtype=np.float64),
             axis_name=str(settings.get(f"{spectrometer}_axis_name", "step")),
             axis_unit=str(axis.get("units") or ""),
+            channels=tuple(
+                (str(name), str(unit))
+                for name, unit in zip(
+                    settings.get(f"{spectrometer}_channel_names", ()),
+                    settings.get(f"{spectrometer}_channel_units", ()),
+                    strict=True,
+                )
+            ),
         )
 
     def context(self, records: int, decisions: int) -> Context:
         """Return what the plan knew when `records` were in and `decisions` had been made."""
         ended = self._ended[records - 1] if records else 0
         pending = tuple(decision.candidate for decision in self.decisions[ended:decisions])
-        return Context(budget=self.budget, pending=pending)
+        standing = next((one for known, one in reversed(self._standings) if known <= records), Standing())
+        return Context(self._budget(standing), pending, self._avoided(standing, records, pending))
+
+    def _budget(self, standing: Standing) -> int:
+        """Return how many points were asked for: at first, or by a human since."""
+        if self._first is None:
+            raise DocumentError("expected the start document of a run first")
+        return int(self._first["points"]) if standing.points is None else standing.points
+
+    def _avoided(self, standing: Standing, records: int, pending: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what a human did not want when `records` were in, in ascending order."""
+        if self._pool is None or not standing.avoids:
+            return ()
+        taken = np.zeros(len(self._pool), dtype=bool)
+        tried = [one.index for one in self.records[:records] if isinstance(one, Observation | Exclusion)]
+        taken[[*tried, *pending]] = True
+        return tuple(np.flatnonzero(standing.avoided(self._pool, taken)).tolist())
+
+    def stand(self, standing: Standing) -> None:
+        """Take what people asked for, from the next record on."""
+        if standing != self.standing:
+            self.standing = standing
+            self._standings.append((len(self.records) + 1, standing))
+
+    def serve_pick(self, *, by_human: bool) -> None:
+        """Note whether a decision was to be a human's; if it was, the first pick is served."""
+        first, *rest = self.standing.picks or (None,)
+        self.picked.append(first)
+        if by_human and first is not None:
+            self.stand(replace(self.standing, picks=tuple(one for one in rest if one is not None)))
 
     def measured(self, records: int | None = None) -> list[int]:
         """Return the candidates that were measured, in order; with `records` those among the first so many records."""
@@ -266,7 +316,16 @@ class History:
         self.spans.append((first, time))
         self._clock_went_on = True
 
-    def _required_start(self) -> Mapping[str, Any]:
-        if self._start is None:
-            raise DocumentError("expected the start document of a run first")
-        return self._start
+    def _take(self, kind: type[E], event: Event) -> E:
+        try:
+            entry = kind.read(event)
+            self.of(kind).append(entry)
+            entry.fold(self)
+        except DocumentError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise DocumentError(
+                f"event {event.doc['uid']} of the stream {event.stream!r} has the data keys of one of curio's, but not "
+                f"its values ({error!r:.200}); a stream of your own needs another name"
+            ) from error
+        return entry

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from agents.protocols import Agent, Past
 from curio_plans.documents.events import DocumentError, Documents, Stored
 from curio_plans.documents.history import History
+from curio_plans.documents.start import is_of_agent
 
 
 class PriorRunError(DocumentError):
@@ -80,7 +81,7 @@ def prior_runs_of(documents: Documents, stored: Stored | None) -> tuple[Past, ..
     needs all of them, see :func:`check_prior_runs`; drawing or exporting the run does not.
     """
     starts = [doc for name, doc in documents if name == "start"]
-    if stored is None or not starts:
+    if stored is None or not starts or not is_of_agent(starts[-1]):
         return ()
     found: list[Documents] = []
     for told in starts[-1].get("learned_from", []):
@@ -191,7 +192,7 @@ def _check_alike(
 
 
 def _numbers(past: Past) -> Iterator[ArrayLike]:
-    yield from (past.pool.positions, past.pool.patches, past.pool.grid)
+    yield from (past.pool.positions, past.pool.patches, past.pool.grid or ())
     for one in past.observations:
         yield from (one.index, one.requested, one.position, one.spectrum, one.time)
         if one.axis is not None:

@@ -50,7 +50,7 @@ def reemit(
     before: float | None = None
     for name, doc in complete:
         now = doc.get("time")
-        if pace is not None and isinstance(now, float):
+        if pace is not None and isinstance(now, int | float):
             if before is not None and now > before:
                 sleep((now - before) / pace)
             before = now

@@ -1,6 +1,7 @@
 """Check that documents without checksums make sense, before anything relies on them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,26 @@ def check_sense(documents: Documents) -> None:
         raise DocumentError(
             f"the documents of run {documents[0][1].get('uid')} make no sense: {error!r:.200}"
         ) from error
+
+
+@contextmanager
+def making_sense_of(documents: Documents) -> Iterator[None]:
+    """Tell what is wrong with stored documents where reading them fails; a context for whatever reads them.
+
+    Checksums do not protect from a program that writes nonsense, nor from a plan that uses our names for its own.
+
+    Raises
+    ------
+    DocumentError
+        In place of an error that documents without sense have led to. Any other error stays as it is.
+    """
+    try:
+        yield
+    except (DocumentError, FormatError, OSError):
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        check_sense(documents)
+        raise
 
 
 def _check_values(documents: Iterable[Document]) -> None:

@@ -58,6 +58,22 @@ def check_format(start: Mapping[str, Any]) -> None:
         )
 
 
+def is_of_agent(start: Mapping[str, Any]) -> bool:
+    """Tell whether an agent decides in the run of a start document: it names agent, budget and pool as curiosity does.
+
+    Plans of a user's own may keep anything by these names.
+    """
+    pool = start.get("pool")
+    if not isinstance(start.get("agent"), Mapping) or not isinstance(pool, Mapping):
+        return False
+    channels, numbers = pool.get("channels"), (start.get("points"), pool.get("window"), pool.get("stride"))
+    return (
+        isinstance(channels, list | tuple)
+        and all(isinstance(name, str) for name in channels)
+        and all(isinstance(number, int) and number > 0 for number in numbers)
+    )
+
+
 @cache
 def git_state(directory: Path = Path(__file__).parents[2]) -> Mapping[str, Any] | None:
     """Return the commit that we run from, and whether files differ from it.

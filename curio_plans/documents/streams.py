@@ -5,36 +5,42 @@ plan itself has to say. :class:`~curio_plans.documents.history.History` finds it
 its events under ``history.of(TheClass)``.
 """
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.pool import make_pool
-from agents.protocols import Answer, Estimate, Exclusion, Observation
+from agents.pool import Candidates, find_candidates, make_pool
+from agents.protocols import Answer, Estimate, Exclusion, Observation, Pool, Steering
 from curio_plans.documents.events import DocumentError, Event
+from curio_plans.documents.start import is_of_agent
+from curio_plans.documents.steering import candidates_of
 
 if TYPE_CHECKING:
     from curio_plans.documents.history import History
 
 IMAGE, POINT, DECISION, MAP, REFERENCE = "image", "primary", "agent", "agent_map", "reference"
-REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION, ENDING = (
-    "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation", "ending",
+REJECTED, REJECTED_IMAGE, EXCLUSION, DRIFT, ANSWER, ESCALATION, ENDING, STEERING, ELSEWHERE = (
+    "rejected", "rejected_image", "exclusion", "drift", "answer", "escalation", "ending", "steering", "elsewhere",
 )  # fmt: skip
 """Names of the streams; those of the second line exist only where something rare happened."""
 
 STREAMS: "dict[str, type[Entry]]" = {}
 """The class of each stream by its name."""
 
+HUMAN = "human"
+"""The phase of a decision that a human made in the agent's place."""
+
 CANDIDATE, ATTEMPT = "candidate", "attempt"
 """Data keys of a point: its pool index, and the attempt number, from 1."""
 
-_RECIPE = {"channels", "window", "stride"}
-"""Keys with which the start document of an agent's run says how the first image makes the pool."""
+_AIMED = {CANDIDATE, "target_x", "target_y", "drift_x", "drift_y"}
+"""Data keys of a spectrum of a candidate."""
 
 
 class Entry(ABC):
@@ -76,14 +82,25 @@ class Written(Entry):
         Who says it, the first part of each data key's ``source``.
     shown : tuple of str
         Data keys worth a column in a live table.
+    keys : tuple of str
+        What each event has, whatever the agent and the version: data keys without the name of the stream.
     """
 
     source: ClassVar[str] = "plan"
     shown: ClassVar[tuple[str, ...]] = ()
+    keys: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
+    @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether an event has the data keys of ours; another plan may use the name of the stream for its own."""
+        return all(f"{cls.stream}_{key}" in event.data for key in cls.keys)
+
     def values(self) -> dict[str, Any]:
-        """Return numbers, text, booleans and arrays by data key. Keys and types are the same for a whole run."""
+        """Return numbers, text, booleans and arrays by data key: by default all fields.
+
+        Keys and types are the same for a whole run.
+        """
+        return _prefix(self.stream, _fields(self))
 
     def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002  for those that say something of spectra
         """Return units by data key; a number that is missing here has none."""
@@ -104,6 +121,8 @@ class Image(Entry):
         In nm, to the outer edges of the pixels.
     time : float
         Instrument time at its end in s.
+    places : (M, 2) float64 or None
+        Where spectra can be taken, in nm; None for everywhere.
     """
 
     stream = IMAGE
@@ -111,35 +130,62 @@ class Image(Entry):
     channels: tuple[str, ...]
     area: tuple[float, float, float, float]
     time: float
+    places: NDArray[np.float64] | None = None
 
     @classmethod
     def belongs(cls, event: Event) -> bool:
         """Tell whether the microscope took an image."""
-        return event.value("imager_frame") is not None
+        values = (event.value("imager_frame"), event.value("imager_time"))
+        settings = (event.setting("imager_area"), event.setting("imager_channels"))
+        return all(found is not None for found in (*values, *settings))
 
     @classmethod
     def read(cls, event: Event) -> Self:
         """Return the image in an event."""
         x_min, x_max, y_min, y_max = (float(edge) for edge in event.setting("imager_area"))
+        places = event.setting("imager_places")
         return cls(
             frame=np.asarray(event.value("imager_frame"), dtype=np.float32),
             channels=tuple(str(name) for name in event.setting("imager_channels")),
             area=(x_min, x_max, y_min, y_max),
             time=float(event.value("imager_time")),
+            places=None if places is None else np.asarray(places, dtype=np.float64),
         )
 
-    def fold(self, history: "History") -> None:
-        """Make the pool of the first image."""
-        history.tell_time(self.time)
-        history.points_before_image = len(history.outcomes)
-        recipe = (history.start or {}).get("pool")
-        if history.pool is not None or not isinstance(recipe, Mapping) or not {*recipe} >= _RECIPE:
-            return
+    def pool(self, recipe: Mapping[str, Any]) -> Pool:
+        """Return the candidates that a recipe makes of this image.
+
+        Raises
+        ------
+        DocumentError
+            If it has not the channels that the recipe names.
+        ValueError
+            If window and stride do not fit the image.
+        """
         unknown = set(recipe["channels"]) - set(self.channels)
         if unknown:
             raise DocumentError(f"the pool needs the channels {sorted(unknown)}, the image has {list(self.channels)}")
         frame = self.frame[[self.channels.index(name) for name in recipe["channels"]]]
-        history.set_pool(make_pool(frame, self.area, window=recipe["window"], stride=recipe["stride"]))
+        return make_pool(
+            frame, self.area, recipe["window"], recipe["stride"], edge=recipe.get("edge", "inside"), places=self.places
+        )
+
+    def candidates(self, recipe: Mapping[str, Any]) -> Candidates:
+        """Return where the candidates of a recipe lie on this image."""
+        shape = (self.frame.shape[1], self.frame.shape[2])
+        return find_candidates(
+            shape, self.area, recipe["window"], recipe["stride"],
+            edge=recipe.get("edge", "inside"), places=self.places,
+        )  # fmt: skip
+
+    def fold(self, history: "History") -> None:
+        """Make the pool of the first image."""
+        history.tell_time(self.time)
+        history.stand(replace(history.standing, image=False))
+        history.points_before_image = len(history.outcomes)
+        if history.pool is not None or history.start is None or not is_of_agent(history.start):
+            return
+        history.set_pool(self.pool(history.start["pool"]))
 
 
 @dataclass(frozen=True)
@@ -157,6 +203,11 @@ class RejectedImage(Entry):
     stream = REJECTED_IMAGE
     time: float
     reason: str
+
+    @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether the plan rejected an image of the microscope."""
+        return event.value("imager_time") is not None and "rejected_image_reason" in event.data
 
     @classmethod
     def read(cls, event: Event) -> Self:
@@ -218,6 +269,8 @@ class Spectrum(Entry):
         How many spectra were begun for it: a pause may have interrupted some.
     drift : (x, y)
         The correction in nm with which the scanner was sent there.
+    recorded : float
+        When the event was recorded, by the clock of the computer, in s since 1970.
     """
 
     uid: str
@@ -228,6 +281,7 @@ class Spectrum(Entry):
     time: float | None
     starts: int
     drift: tuple[float, float]
+    recorded: float
 
     @property
     def candidate(self) -> int | None:
@@ -251,11 +305,12 @@ class Spectrum(Entry):
             "uid": str(event.doc["uid"]),
             "position": _position(event),
             "spectrum": np.asarray(event.value("spectrometer_spectrum"), dtype=np.float64),
-            "observation": read_observation(event) if {CANDIDATE, "target_x"} <= event.data.keys() else None,
+            "observation": read_observation(event) if event.data.keys() >= _AIMED else None,
             "attempt": int(event.data.get(ATTEMPT, 1)),
             "time": None if time is None else float(time),
             "starts": int(event.value("spectrometer_starts", 1)),
             "drift": (float(event.data.get("drift_x", 0.0)), float(event.data.get("drift_y", 0.0))),
+            "recorded": float(event.doc["time"]),
         }
 
     def fold(self, history: "History") -> None:
@@ -292,6 +347,11 @@ class Rejected(Spectrum):
 
     stream = REJECTED
     reason: str
+
+    @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether the plan rejected a spectrum of the microscope."""
+        return super().belongs(event) and "rejected_reason" in event.data
 
     @classmethod
     def read(cls, event: Event) -> Self:
@@ -342,11 +402,17 @@ class Decision(Written):
     expected_error, median_error : float or None
         The error that the agent expected at the candidate, and its median over the pool; only in runs that escalate,
         NaN where the agent predicts no error.
+    place : mapping or None
+        Where it was thought, see :func:`agents.place.describe_place`; only in runs whose agent thinks elsewhere.
     """
 
     stream = DECISION
     source = "agent"
     shown = ("agent_score",)
+    keys = (
+        "candidate", "x", "y", "phase", "score", "records", "observations", "last_observation", "think_time", "map_mse",
+        "unmeasured_mse",
+    )  # fmt: skip
     number: int
     candidate: int
     position: tuple[float, float]
@@ -363,12 +429,14 @@ class Decision(Written):
     estimate: Estimate | None
     expected_error: float | None = None
     median_error: float | None = None
+    place: Mapping[str, Any] | None = None
 
     def values(self) -> dict[str, Any]:
         """Return the values by data key."""
         x, y = self.position
         expected = {} if self.expected_error is None else {"expected_error": self.expected_error}
         median = {} if self.median_error is None else {"median_error": self.median_error}
+        place = {} if self.place is None else {"place_json": json.dumps(dict(self.place))}
         return _prefix(
             DECISION,
             {
@@ -378,7 +446,7 @@ class Decision(Written):
                 "think_time": self.think_time,
                 **_prefix("loss", self.losses),
                 "map_mse": self.map_mse, "unmeasured_mse": self.unmeasured_mse,
-                **write_estimate(self.estimate), **expected, **median,
+                **write_estimate(self.estimate), **expected, **median, **place,
             },
         )  # fmt: skip
 
@@ -409,11 +477,13 @@ class Decision(Written):
             estimate=read_estimate(value),
             expected_error=value.get("expected_error"),
             median_error=value.get("median_error"),
+            place=json.loads(value["place_json"]) if "place_json" in value else None,
         )
 
     def fold(self, history: "History") -> None:
-        """Take over the estimate."""
+        """Take over the estimate; a pick is served with it."""
         history.estimate = self.estimate or history.estimate
+        history.serve_pick(by_human=self.phase == HUMAN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,6 +506,7 @@ class BeliefMap(Written):
 
     stream = MAP
     source = "agent"
+    keys = ("observations", "mse", "unmeasured_mse")
     observations: int
     maps: Mapping[str, NDArray[np.float32]]
     prediction: NDArray[np.float32] | None
@@ -488,6 +559,11 @@ class Reference(Entry):
     spectra: NDArray[np.float64]
 
     @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether the microscope knows the spectra."""
+        return event.value("reference_spectra") is not None
+
+    @classmethod
     def read(cls, event: Event) -> Self:
         """Return the spectra in an event."""
         return cls(np.asarray(event.value("reference_spectra"), dtype=np.float64))
@@ -508,13 +584,10 @@ class Exclusions(Written):
     """
 
     stream = EXCLUSION
+    keys = ("candidates", "reason", "decided")
     candidates: NDArray[np.bool_]
     reason: str
     decided: bool
-
-    def values(self) -> dict[str, Any]:
-        """Return the values by data key."""
-        return _prefix(EXCLUSION, _fields(self))
 
     @classmethod
     def read(cls, event: Event) -> Self:
@@ -536,12 +609,9 @@ class Answered(Written):
     """What a human answered to an agent's question."""
 
     stream = ANSWER
+    keys = ("question", "text")
     question: str
     text: str
-
-    def values(self) -> dict[str, Any]:
-        """Return the values by data key."""
-        return _prefix(ANSWER, _fields(self))
 
     @classmethod
     def read(cls, event: Event) -> Self:
@@ -572,6 +642,7 @@ class DriftEstimate(Written):
 
     stream = DRIFT
     shown = ("drift_measured_x", "drift_measured_y", "drift_confidence")
+    keys = ("measured_x", "measured_y", "confidence", "accepted", "time")
     time: float
     shift: tuple[float, float]
     confidence: float
@@ -607,7 +678,8 @@ class Ending(Written):
     Attributes
     ----------
     rule : str
-        ``"error"``, ``"gain"``, ``"minutes"`` or ``"loops"``; see :class:`curio_plans.rules.StoppingRule`.
+        ``"error"``, ``"gain"``, ``"minutes"`` or ``"loops"``, see :class:`curio_plans.rules.StoppingRule`; ``"human"``
+        where somebody ended it, ``"candidates"`` where what people excluded leaves none.
     reason : str
         The same for people, limit and value included.
     value : float
@@ -617,14 +689,11 @@ class Ending(Written):
     """
 
     stream = ENDING
+    keys = ("rule", "reason", "value", "records")
     rule: str
     reason: str
     value: float
     records: int
-
-    def values(self) -> dict[str, Any]:
-        """Return the values by data key."""
-        return _prefix(ENDING, _fields(self))
 
     def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002
         """Return the units by data key."""
@@ -635,6 +704,115 @@ class Ending(Written):
         """Return the ending in an event."""
         value = _unprefix(ENDING, event.data)
         return cls(str(value["rule"]), str(value["reason"]), float(value["value"]), int(value["records"]))
+
+    def fold(self, history: "History") -> None:
+        """End the run, unless somebody extends it."""
+        history.ending = self
+
+
+@dataclass(frozen=True)
+class Steered(Written):
+    """One act of a human during the run; see :mod:`curio_plans.documents.acts`.
+
+    Attributes
+    ----------
+    name : str
+        Unique name of the act, under which it is answered.
+    act : str
+        Its kind.
+    values_json : str
+        All that was said, as JSON.
+    by : str
+        Who.
+    asked : float
+        When, in seconds since 1970.
+    decision : int
+        The number of the decision before which it counts.
+    candidate : int
+        The candidate that is meant; −1 for none.
+    """
+
+    stream = STEERING
+    source = "human"
+    name: str
+    act: str
+    values_json: str
+    by: str
+    asked: float
+    decision: int
+    candidate: int = -1
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the units by data key."""
+        return {f"{STEERING}_asked": "s"}
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event says."""
+        value = _unprefix(STEERING, event.data)
+        return cls(
+            name=str(value["name"]),
+            act=str(value["act"]),
+            values_json=str(value["values_json"]),
+            by=str(value["by"]),
+            asked=float(value["asked"]),
+            decision=int(value["decision"]),
+            candidate=int(value["candidate"]),
+        )
+
+    @classmethod
+    def belongs(cls, event: Event) -> bool:
+        """Tell whether it is an act of ours."""
+        return "steering_values_json" in event.data
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All that was said, by name."""
+        return dict(json.loads(self.values_json))
+
+    def fold(self, history: "History") -> None:
+        """Let it stand, and tell the agent."""
+        said, pool = self.said, history.pool
+        history.stand(history.standing.after(self.act, said, self.candidate, pool))
+        if self.act in ("points", "until"):
+            history.ending = None
+        history.append(Steering(self.act, candidates_of(self.act, said, self.candidate, pool), self.values_json))
+
+
+@dataclass(frozen=True)
+class Distant(Written):
+    """What happened while the place where the agent thinks did not answer, or not yet.
+
+    Attributes
+    ----------
+    decision : int
+        The number of the decision that the run waits for.
+    what : str
+        ``"waits"`` – the tip is withdrawn, the run goes on waiting; ``"answers"`` – after that, the place has answered;
+        ``"again"`` – a human lets the run go on waiting; ``"here"`` – the agent thinks in the run's process from now
+        on; ``"ends"`` – the run ends; ``"skipped"`` – the last belief is not recorded.
+    reason : str
+        Why, in words.
+    seconds : float
+        How long the run had waited.
+    """
+
+    stream = ELSEWHERE
+    keys = ("decision", "what", "reason", "seconds")
+    decision: int
+    what: str
+    reason: str
+    seconds: float
+
+    def units(self, spectrum_unit: str) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the units by data key."""
+        return {f"{ELSEWHERE}_seconds": "s"}
+
+    @classmethod
+    def read(cls, event: Event) -> Self:
+        """Return what an event says."""
+        value = _unprefix(ELSEWHERE, event.data)
+        return cls(int(value["decision"]), str(value["what"]), str(value["reason"]), float(value["seconds"]))
 
 
 NOT_YET = Estimate(error=math.nan, low=math.nan, high=math.nan, noise=math.nan, gain=math.nan, checks=0)

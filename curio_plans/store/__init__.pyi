@@ -3,6 +3,7 @@ from .journal import Journal
 from .recovery import Recovery
 from .run_info import RunInfo
 from .serve import databroker_profile, serve
+from .steer import Steer, SteeringError
 from .storage import Storage
 from .tiled_reader import count_points, read_configuration, read_documents, read_stream
 from .verification import Verification
@@ -14,6 +15,8 @@ __all__ = [
     "Recovery",
     "RunInfo",
     "RunNotFound",
+    "Steer",
+    "SteeringError",
     "Storage",
     "StorageError",
     "Verification",

@@ -8,16 +8,17 @@ import sqlite3
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from curio_plans.store.catalog_damage import CATALOG, TABLES, damage, moved_from
+from curio_plans.store.catalog_damage import CATALOG, TABLES, damage
 from curio_plans.store.errors import StorageError
 from curio_plans.store.guard import BODY_LIMIT, protect
 from curio_plans.store.permissions import keep_private
+from curio_plans.store.relocation import settle
 
 
 def arrays_of(directory: Path | str, uid: str) -> Path:
@@ -35,8 +36,10 @@ def open_app(directory: Path | str) -> Any:
     """
     from tiled.client import from_context
 
-    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # else it says its version each time
     try:
+        import tiled.server.app  # which sets its level
+
+        logging.getLogger(tiled.server.app.__name__).setLevel(logging.WARNING)  # else it says its version each time
         app = make_app(Path(directory))
         with warnings.catch_warnings():
             # Tiled talks to itself through a test client that would rather have a successor of httpx.
@@ -50,16 +53,19 @@ def open_app(directory: Path | str) -> Any:
         raise _unusable(directory, damage(directory) or error) from error
 
 
-def make_app(directory: Path, api_key: str | None = None) -> Any:
+def make_app(directory: Path, api_key: str | None = None, add: Callable[[Any], Any] = lambda _: None) -> Any:
     """Return the Tiled application of a data directory.
 
     Without a key it takes the one that Tiled makes up for each process: all applications in a process must share it.
+    `add` gets the application and may add routes of its own, which must ask for a key themselves.
     """
     from tiled.server.app import build_app_from_config
 
     settings = configuration(directory)
     settings["authentication"] = {"single_user_api_key": api_key, "allow_anonymous_access": False}
-    return protect(build_app_from_config(settings), body_limit=None if api_key is None else BODY_LIMIT)
+    tiled = build_app_from_config(settings)
+    add(tiled)
+    return protect(tiled, body_limit=None if api_key is None else BODY_LIMIT)
 
 
 def own_key(directory: Path) -> str:
@@ -89,15 +95,18 @@ def configuration(directory: Path) -> dict[str, Any]:
     with locked(directory):
         for folder in (place / "arrays", place / "external"):
             folder.mkdir(exist_ok=True)
-        _require_unmoved(place)
         if reason := damage(directory, thorough=False):
             raise _unusable(directory, reason)
+        try:
+            place = settle(place)
+        except sqlite3.Error as error:
+            raise _unusable(directory, f"its entries cannot be made to point to {place}: {error}") from error
         if not catalog.exists():
             _create(catalog)
         keep_private(directory)
     return {
         "catalog": {
-            "uri": f"sqlite:///{catalog}",
+            "uri": f"sqlite:///{place / CATALOG}",
             "specs": [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
             "writable_storage": [str(place / "arrays"), f"sqlite:///{place / TABLES}"],
             "readable_storage": [str(place / "external")],
@@ -133,16 +142,6 @@ def _unusable(directory: Path | str, reason: object) -> StorageError:
         f"the Tiled catalog in {directory} cannot be used: {reason}; the journal has all runs, and curio recover makes "
         "a new catalog from it"
     )
-
-
-def _require_unmoved(place: Path) -> None:
-    """Refuse a catalog that was moved or copied: its entries say where arrays were, and deleting would reach there."""
-    if (moved := moved_from(place)) is not None:
-        raise StorageError(
-            f"the catalog {place} was made as {moved} and cannot be moved or copied; "
-            "the journal can, and curio recover makes a new catalog from it"
-        )
-    (place / "place").write_text(str(place))
 
 
 def _create(catalog: Path) -> None:

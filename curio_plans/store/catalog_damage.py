@@ -20,7 +20,7 @@ def catalog_of(directory: Path | str) -> Path:
 def damage(directory: Path | str, *, thorough: bool = True) -> str:
     """Say why the catalog of a data directory cannot be used; empty if it can, or there is none yet.
 
-    It looks into the databases, not at each array: :func:`curio_plans.store.tiled_check.different_in_tiled` does.
+    It looks into the databases, not at each array: :class:`curio_plans.store.tiled_check.TiledCopy` does.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def damage(directory: Path | str, *, thorough: bool = True) -> str:
     for folder in (place, place / "arrays"):
         if os.path.lexists(folder) and not folder.is_dir():
             return f"{folder} is no directory"
-    if (moved := moved_from(place)) is not None:
-        return f"it was made as {moved}"
     catalog = place / CATALOG
     if not os.path.lexists(catalog):
         return ""
     try:
         found = _database_damage(catalog, thorough, "nodes") or _database_damage(place / TABLES, thorough)
+        if not found and (number := _strays(catalog, place)):
+            found = f"{number} of its entries point neither to {place} nor to where it was made"
         if not found and _count(catalog, "nodes WHERE structure_family = 'table'"):
             found = "" if _count(place / TABLES, "sqlite_master") else f"{place / TABLES} is empty"
     except sqlite3.OperationalError:
@@ -49,13 +49,26 @@ def damage(directory: Path | str, *, thorough: bool = True) -> str:
     return found
 
 
-def moved_from(place: Path) -> str | None:
-    """Return where a catalog was made, unless that is here."""
+def made_at(place: Path) -> str | None:
+    """Return where a catalog was when its entries were written; None where it does not say."""
     try:
-        made = (place / "place").read_text(errors="replace")
+        return (place / "place").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
-    return None if made == str(place) else made[:200]
+
+
+def entries_under(place: Path | str) -> tuple[str, str]:
+    """Return how the entries of Tiled begin of arrays and of tables under a path."""
+    return f"file://localhost{place}/", f"sqlite://localhost/{place}/"
+
+
+def _strays(catalog: Path, place: Path) -> int:
+    beginnings = [text for path in (place, made_at(place)) if path is not None for text in entries_under(path)]
+    elsewhere = " AND ".join("substr(data_uri, 1, ?) != ?" for _ in beginnings)
+    values = [value for text in beginnings for value in (len(text), text)]
+    with closing(_read_only(catalog)) as connection:
+        (number,) = connection.execute(f"SELECT count(*) FROM assets WHERE {elsewhere}", values).fetchone()  # noqa: S608
+    return int(number)
 
 
 def _database_damage(path: Path, thorough: bool, table: str = "") -> str:

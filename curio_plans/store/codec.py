@@ -29,7 +29,9 @@ CHECK = "__check__"
 """The key in a document under which its line keeps a checksum; see :mod:`curio_plans.store.lines`."""
 
 _ARRAY, _SCALAR, _TUPLE, _DICT = "__array__", "__scalar__", "__tuple__", "__dict__"
-_TAGS = frozenset((FILE, CHECK, _ARRAY, _SCALAR, _TUPLE, _DICT))
+TAGS = frozenset((FILE, CHECK, _ARRAY, _SCALAR, _TUPLE, _DICT))
+"""Keys of a mapping that stands for something else."""
+
 _DIGEST = "xxh3"
 _NAME = re.compile(r"[0-9]{6,9}\.npy")
 _DTYPE = re.compile(r"[<>|][biufU][0-9]{1,9}|\|O")
@@ -145,7 +147,7 @@ def encode(value: Any, save: Callable[[Array], dict[str, str]], path: str = "", 
         items = [encode(item, save, f"{path}.{number}", depth + 1) for number, item in enumerate(value)]
         return {_TUPLE: items} if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
-        if all(type(key) is str for key in value) and _TAGS.isdisjoint(value):
+        if all(type(key) is str for key in value) and TAGS.isdisjoint(value):
             return {key: encode(item, save, f"{path}.{key}".lstrip("."), depth + 1) for key, item in value.items()}
         return {_DICT: [encode([*pair], save, f"{path}.{pair[0]}", depth + 1) for pair in value.items()]}
     if value is None or isinstance(value, bool | int | float | str):
@@ -167,7 +169,7 @@ def decode(value: Any, load: Callable[[Mapping[str, Any]], Array], depth: int = 
         return [decode(item, load, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
-    tag = next((tag for tag in value if tag in _TAGS), None)
+    tag = next((tag for tag in value if tag in TAGS), None)
     if tag is None:
         return {key: decode(item, load, depth + 1) for key, item in value.items()}
     try:

@@ -8,6 +8,10 @@ class StorageError(OSError):
     """Runs cannot be kept or read here."""
 
 
+class ServeError(StorageError):
+    """A server cannot be opened here."""
+
+
 class JournalError(ValueError):
     """A journal that cannot be read, or a document that cannot be kept."""
 

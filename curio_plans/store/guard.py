@@ -5,6 +5,8 @@ out every file that it can read itself. The guard looks at each request before T
 on its list: a route that a newer Tiled adds needs a key.
 """
 
+import hashlib
+import hmac
 import json
 import logging
 import math
@@ -31,6 +33,24 @@ PUBLIC = frozenset({"/", "/favicon.ico", "/healthz", "/tiled-ui-settings", "/api
 
 PUBLIC_FILES = ("/ui/", "/static/")
 """Folders of the web page, whose files anyone may read."""
+
+PAGE = "/curio/"
+"""curio's own page. Its files are public; its data need a key, which must stand in a header."""
+
+PAGE_DATA = f"{PAGE}api/"
+"""Where the data of curio's page are."""
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""What each answer of curio's page tells a browser: load and run nothing from elsewhere, and nothing that stands in
+the text of a document. Styles may be set by scripts, as the drawing library does."""
 
 BODY_LIMIT = 256 * 2**20
 """Largest body of a request in bytes; a frame of 4 × 512 × 512 float32 has 4 MiB, a batch of spectra at most 64 MiB."""
@@ -115,19 +135,23 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request, path = HTTPConnection(scope), get_route_path(scope)
-        public, key = _is_public(request, path), presented_key(request)
+        public, key = _is_public(request, path), presented_key(request, path)
         client = request.client.host if request.client else ""
 
         async def answer(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 headers["Referrer-Policy"] = "no-referrer"  # an address may have a key in it
+                if path.startswith(PAGE):
+                    for name, value in PAGE_HEADERS.items():
+                        headers[name] = value
+                    headers.setdefault("Cache-Control", "no-store" if path.startswith(PAGE_DATA) else "no-cache")
                 status = message["status"]
                 if status == 401 and (key is not None or path.startswith(_LOGIN)):
                     if wait := self._attempts.refused(client, key):
                         message["status"] = 429
                         headers["Retry-After"] = str(wait)
-                elif status < 300 and key is not None and path.startswith("/api/v1/") and not public:
+                elif status < 300 and key is not None and path.startswith(("/api/v1/", PAGE_DATA)) and not public:
                     self._attempts.accepted(key)
             await send(message)
 
@@ -163,7 +187,7 @@ class Guard:
         from tiled.server.settings import get_settings
 
         settings = self._tiled.dependency_overrides[get_settings]()
-        if public and "api_key" not in request.query_params:
+        if public and ("api_key" not in request.query_params or path.startswith(PAGE)):
             return
         if self._tiled.state.authenticated:
             token = request.headers.get("authorization") or request.query_params.get("access_token")
@@ -171,6 +195,9 @@ class Guard:
                 return
         elif key is not None:
             if secrets.compare_digest(key.encode(), settings.single_user_api_key.encode()):
+                return
+            watching = watching_key(settings.single_user_api_key)
+            if path.startswith(PAGE_DATA) and secrets.compare_digest(key.encode(), watching.encode()):
                 return
             raise _unauthorised("this is not the API key of this server; curio serve tells it when it starts")
         elif settings.allow_anonymous_access:
@@ -244,15 +271,26 @@ class Attempts:
         return 0
 
 
-def presented_key(request: HTTPConnection) -> str | None:
-    """Return the API key that a request shows, looked up as Tiled does: query, header, cookie."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    shown = (
-        request.query_params.get("api_key"),
-        key.strip() if scheme.lower() == "apikey" else None,
-        request.cookies.get("tiled_api_key"),
-    )
+def presented_key(request: HTTPConnection, path: str = "") -> str | None:
+    """Return the API key that a request shows, looked up as Tiled does: query, header, cookie.
+
+    For the data of curio's page only the header counts: another site can neither set nor guess it.
+    """
+    if path.startswith(PAGE_DATA):
+        return shown_key(request)
+    shown = (request.query_params.get("api_key"), shown_key(request), request.cookies.get("tiled_api_key"))
     return next((key for key in shown if key), None)
+
+
+def shown_key(request: HTTPConnection) -> str | None:
+    """Return the API key in the header of a request."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return (key.strip() or None) if scheme.lower() == "apikey" else None
+
+
+def watching_key(key: str) -> str:
+    """Return the key with which one may look at curio's page and change nothing; it follows from the server's key."""
+    return hmac.new(key.encode(), b"curio: watching only", hashlib.sha256).hexdigest()
 
 
 def foreign(sources: Iterable[Any], storage: Mapping[str, Any]) -> str | None:
@@ -292,6 +330,8 @@ def _is_public(request: HTTPConnection, path: str) -> bool:
     method = request.scope.get("method")  # a websocket has none
     if method == "OPTIONS":  # a browser asks, without the key, whether another origin may; only that is answered
         return "access-control-request-method" in request.headers
+    if path.startswith(PAGE):
+        return method in ("GET", "HEAD") and not path.startswith(PAGE_DATA)
     return method in ("GET", "HEAD") and (path in PUBLIC or path.startswith(PUBLIC_FILES))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curio_plans.store.errors import JournalError
+from curio_plans.store.order import note_start
 from curio_plans.store.owners import Owners
 from curio_plans.store.places import run_directory, spare_directories
 from curio_plans.store.run_file import RunFile
@@ -77,6 +78,9 @@ class Journal:
                 self._runs[uid].discard()
                 self._forget(uid)
             raise
+        else:
+            if name == "start":
+                note_start(self.directory, uid)
         finally:
             if name == "stop":
                 self._forget(uid)

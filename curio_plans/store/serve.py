@@ -1,8 +1,7 @@
 """Serve a data directory over HTTP, and describe it to databroker."""
 
-import ipaddress
-import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import yaml
 
 from curio_plans.store.catalog import configuration, key_of, make_app, own_key
 from curio_plans.store.errors import JournalError, StorageError, require_directory
+from curio_plans.store.guard import PAGE, watching_key
+from curio_plans.store.listening import SHORTEST_KEY, Listener, can_be_guessed
 from curio_plans.store.storage import Storage
-
-_SHORTEST_KEY = 16
-"""Characters; 36 letters and digits to the power of 16 cannot be tried out."""
 
 
 def serve(
@@ -27,6 +25,7 @@ def serve(
     certificate_key: Path | str | None = None,
     show_key: bool = True,
     tell: Callable[[str], None] = typer.echo,
+    add: Callable[[Any], Any] | None = None,
 ) -> None:
     """Serve the runs of a data directory over HTTP until Ctrl-C.
 
@@ -49,6 +48,8 @@ def serve(
         Whether to tell the key itself; if not, tell where it is.
     tell : callable
         Gets the address and the key.
+    add : callable, optional
+        Adds a page of its own to the application, as :func:`curio_plans.page.add_page` does; its address is then told.
 
     Raises
     ------
@@ -63,41 +64,28 @@ def serve(
     require_directory(folder)
     _restore_catalog(folder, tell)
     key = api_key if api_key is not None else own_key(folder)
-    if not (key.isascii() and key.isalnum() and len(key) >= _SHORTEST_KEY):
+    if can_be_guessed(key):
         raise ValueError(
-            f"expected an API key of at least {_SHORTEST_KEY} letters and digits, as shorter ones can be guessed and "
+            f"expected an API key of at least {SHORTEST_KEY} letters and digits, as shorter ones can be guessed and "
             "others are garbled in an address; leave it out, and one is made"
         )
-    if certificate_key is not None and certificate is None:
-        raise ValueError("expected a certificate for that key; give its file as well (--ssl-certfile)")
-    listener = _listen(host, port)
 
-    import uvicorn
+    with Listener(host, port, certificate, certificate_key) as listener, suppress(KeyboardInterrupt):
+        address = listener.address
 
-    try:
-        server = uvicorn.Config(
-            make_app(folder, key),
-            log_level="warning",
-            access_log=False,
-            ssl_certfile=certificate,
-            ssl_keyfile=certificate_key,
-        )
-        _load(server, certificate)
-        address = f"http{'s' if certificate else ''}://{_literal(host)}:{listener.getsockname()[1]}"
-        if show_key:
-            tell(f"web page: {address}/ui/?api_key={key}")
-            tell(f"Tiled:    {address}   API key: {key}")
-        else:
-            tell(f"web page: {address}/ui/   open it with ?api_key=KEY once")
-            tell(f"Tiled:    {address}   API key: {'as given' if api_key else f'in {key_of(folder)}'}")
-        if certificate is None and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
-            tell("Key and data go over the network unencrypted; --ssl-certfile encrypts them.")
-        tell("Ctrl-C ends it.")
-        uvicorn.Server(server).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
+        def greet() -> None:
+            if add is not None:
+                tell(f"page:     {address}{PAGE}#key={key}" if show_key else f"page:     {address}{PAGE}")
+                if show_key:
+                    tell(f"to watch: {address}{PAGE}#key={watching_key(key)}   (cannot change anything)")
+            if show_key:
+                tell(f"web page: {address}/ui/?api_key={key}")
+                tell(f"Tiled:    {address}   API key: {key}")
+            else:
+                tell(f"web page: {address}/ui/   open it with ?api_key=KEY once")
+                tell(f"Tiled:    {address}   API key: {'as given' if api_key else f'in {key_of(folder)}'}")
+
+        listener.serve(make_app(folder, key, add or (lambda _: None)), greet, tell)
 
 
 def databroker_profile(directory: Path | str) -> Path:
@@ -136,27 +124,3 @@ def _restore_catalog(directory: Path, tell: Callable[[str], None]) -> None:
                 storage.repair(run.uid)
             except (StorageError, JournalError) as error:
                 tell(f"run {run.uid[:8]} is not served: {error}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise ValueError(f"expected a port from 0 to 65535, got {port}")
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise StorageError(
-            f"cannot listen at {_literal(host)}:{port}: {error.strerror or error}; choose another --port or --host"
-        ) from error
-
-
-def _load(server: Any, certificate: Path | str | None) -> None:
-    try:
-        server.load()
-    except OSError as error:  # ssl.SSLError is one
-        raise StorageError(
-            f"cannot use the certificate {certificate}: {error}; expected PEM files of a certificate and its key"
-        ) from error
-
-
-def _literal(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from curio_plans.documents.start import normalise
+from curio_plans.store.callbacks import end_runs_in_order
 from curio_plans.store.errors import AmbiguousRun, JournalError, RunNotFound, StorageError, require_directory
 from curio_plans.store.journal import Journal
+from curio_plans.store.mailbox import Mailbox
+from curio_plans.store.order import in_order
 from curio_plans.store.places import journalled
+from curio_plans.store.presence import Presence, require_alone
 from curio_plans.store.reader import Documents, is_open, is_sealed, read_journal, read_start
 from curio_plans.store.recovery import Recovery, close_unfinished, unite
 from curio_plans.store.rescue import finish_rescues, originals, rescue
@@ -62,13 +66,14 @@ class Storage:
         self._opening = threading.RLock()
         self._journal = Journal(self.directory) if tell is None else Journal(self.directory, tell=tell)
         self._writer: Any = None
+        self._presence: Presence | None = None
         self._on_close: list[Callable[[], Any]] = []
 
     @classmethod
     def local(cls, directory: Path | str, **options: Any) -> Self:
         """Keep runs in a directory, with a Tiled catalog that needs no server.
 
-        Several processes may use the directory at once.
+        Several processes of one machine may use the directory at once; processes of others may read it.
 
         Parameters
         ----------
@@ -135,6 +140,9 @@ class Storage:
             self._writer = None
         self._journal.close()
         self._close_client()
+        if self._presence is not None:
+            self._presence.end()
+            self._presence = None
 
     def _close_client(self) -> None:
         if self._client is not None:
@@ -145,21 +153,25 @@ class Storage:
         """Keep everything that a RunEngine emits from now on.
 
         From now on it also refuses metadata that could not be read back, see
-        :func:`curio_plans.documents.start.normalise`. Where the catalog of the data directory cannot be opened, runs
-        are kept in the journal alone, and the user is told.
+        :func:`curio_plans.documents.start.normalise`, and a callback that ends the program fails the run. Where the
+        catalog of the data directory cannot be opened, runs are kept in the journal alone, and the user is told.
 
         Raises
         ------
         StorageError
-            If the directory cannot be written, or the Tiled server does not answer.
+            If the directory cannot be written, another machine writes into it, or the Tiled server does not answer.
         """
         require_directory(self.directory)
+        if self._presence is None:
+            self._presence = Presence(self.directory, alone=not self._remote)
         callbacks: list[Any] = [self._journal]
         if (writer := self._background_writer()) is not None:
             callbacks.append(writer)
         for callback in callbacks:
             self._on_close.append(functools.partial(engine.unsubscribe, engine.subscribe(callback)))
         self._refuse_unreadable_metadata(engine)
+        if (undo := end_runs_in_order(engine)) is not None:
+            self._on_close.append(undo)
 
     def _refuse_unreadable_metadata(self, engine: Any) -> None:
         """Let a RunEngine refuse what could not be read back before a run starts, whoever made it."""
@@ -199,7 +211,8 @@ class Storage:
         found = {uid: read_info(self.directory, uid) for uid in journalled(self.directory)}
         if self._remote:
             found = {**self._runs_in_tiled(), **found}
-        return sorted(found.values(), key=lambda run: run.time, reverse=True)
+        times = {uid: run.time.timestamp() for uid, run in found.items()}
+        return [found[uid] for uid in reversed(in_order(self.directory, times))]
 
     def resolve(self, text: str) -> str:
         """Return the uid of the run that is meant.
@@ -221,7 +234,7 @@ class Storage:
         started = self._started()
         if not started:
             raise RunNotFound(f"there are no runs in {self._place} yet")
-        newest = sorted(started, key=lambda uid: started[uid], reverse=True)
+        newest = in_order(self.directory, started)[::-1]
         if text == "latest":
             return self._first_whole(newest)
         if text in started:
@@ -260,10 +273,16 @@ class Storage:
 
         try:
             return read_documents(self.catalog[uid])
+        except StorageError:
+            raise
         except Exception as error:
             raise StorageError(
                 f"Tiled cannot give run {uid}: {error!r:.300}; curio verify tells what it has"
             ) from error
+
+    def mailbox(self, uid: str) -> Mailbox:
+        """Return what passes between a run, its full `uid`, and those who watch and steer it: `steer` of a plan."""
+        return Mailbox(self.directory, uid)
 
     def lineage(self, uid: str) -> Documents:
         """Return the documents of a run after those of the runs that it resumes, oldest first.
@@ -338,7 +357,7 @@ class Storage:
             If the run is still going on, is not in this journal, or Tiled does not take it now either.
         """
         from curio_plans.store.catalog import arrays_of
-        from curio_plans.store.tiled_check import missing_in_tiled
+        from curio_plans.store.tiled_check import TiledCopy
         from curio_plans.store.tiled_writer import insert
 
         uid = self._require_ended(uid)
@@ -351,7 +370,7 @@ class Storage:
                 # A process that is killed may leave an array that the catalog never heard of, and that is in the way.
                 shutil.rmtree(arrays_of(self.directory, uid), ignore_errors=True)
             insert(catalog, documents)
-            missing = missing_in_tiled(catalog, documents)
+            missing = TiledCopy(catalog, documents).missing
         except Exception as error:
             raise StorageError(f"Tiled does not take run {uid}: {error}") from error
         if missing:
@@ -378,6 +397,7 @@ class Storage:
         from curio_plans.store.catalog_damage import catalog_of, damage
 
         require_directory(self.directory)
+        require_alone(self.directory)
         finish_rescues(self.directory)
         reason = "" if self._remote else damage(self.directory)
         deleted = self._client is not None and not self._remote and not catalog_of(self.directory).exists()
@@ -490,13 +510,14 @@ class Storage:
         return replace(done, closed=close_unfinished(self.directory, done.uid, "curio recover", self._heads_in_tiled))
 
     def _complete_tiled(self, done: Recovery) -> Recovery:
-        from curio_plans.store.tiled_check import missing_in_tiled, surplus_in_tiled
+        from curio_plans.store.tiled_check import TiledCopy
 
         if done.uid not in journalled(self.directory):
             return done
         documents, catalog = read_journal(self.directory, done.uid), self.catalog
         try:
-            surplus, missing = surplus_in_tiled(catalog, documents), missing_in_tiled(catalog, documents)
+            copy = TiledCopy(catalog, documents)
+            surplus, missing = copy.surplus, copy.missing
         except Exception as error:  # noqa: BLE001 - what cannot be read is replaced
             surplus, missing = "", f"the run, which could not be read there ({str(error)[:80] or type(error).__name__})"
         if surplus:
@@ -523,6 +544,7 @@ class Storage:
         uid = self.resolve(uid)
         if uid not in journalled(self.directory):
             raise StorageError(f"run {uid} is not in the journal {self.directory}; repair it where it was measured")
+        require_alone(self.directory)
         if is_open(self.directory, uid):
             raise StorageError(f"run {uid} is still being measured; repair it when it has ended")
         if self._writer is not None and not self._writer.has_let_go(uid):

@@ -1,56 +1,73 @@
 """Compare what Tiled has of a run with what the journal has."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from curio_plans.documents.completion import events_by_stream
 from curio_plans.store.reader import Documents
-from curio_plans.store.tiled_reader import count_points, missing_columns, read_stream
+from curio_plans.store.tiled_reader import TiledStream
 
 
-def missing_in_tiled(catalog: Any, documents: Documents) -> str:
-    """Say what a catalog does not have of a run; empty if it has every event and the stop document."""
-    uid = documents[0][1]["uid"]
-    if uid not in catalog:
-        return "the run"
-    run = catalog[uid]
-    lacking = []
-    for stream, number in events_by_stream(documents).items():
-        found = count_points(run, stream)
-        if found < number:
-            lacking.append(f"{number - found} of {number} events of {stream!r}")
-        elif columns := missing_columns(run, stream):
-            lacking.append(f"{', '.join(columns)} of {stream!r}")
-    name, last = documents[-1]
-    if name == "stop" and heads_in_tiled(catalog, uid).get("stop", {}).get("uid") != last["uid"]:
-        lacking.append("the stop document")
-    return ", ".join(lacking)
+class TiledCopy:
+    """What a catalog has of a run, beside the documents in the journal. Each part is asked for once.
 
+    Parameters
+    ----------
+    catalog : Container
+        A Tiled catalog.
+    documents : sequence of (name, document)
+        What the journal has.
+    """
 
-def surplus_in_tiled(catalog: Any, documents: Documents) -> str:
-    """Say what events a catalog has of a run that the journal lacks; empty if there are none."""
-    uid = documents[0][1]["uid"]
-    if uid not in catalog:
-        return ""
-    here = events_by_stream(documents)
-    there = {stream: count_points(catalog[uid], stream) for stream in catalog[uid].base}
-    return ", ".join(
-        f"{number - here[stream]} events of {stream!r}" for stream, number in there.items() if number > here[stream]
-    )
+    def __init__(self, catalog: Any, documents: Documents) -> None:
+        self._documents = documents
+        self._run = catalog.get(documents[0][1]["uid"])
 
+    @cached_property
+    def _streams(self) -> dict[str, TiledStream]:
+        return {} if self._run is None else {name: TiledStream(self._run, name) for name in self._run.base}
 
-def different_in_tiled(catalog: Any, documents: Documents) -> str:
-    """Say in which data keys a catalog has other values of a run than the journal; empty if in none."""
-    run = catalog[documents[0][1]["uid"]]
-    streams = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
-    events: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for doc in (doc for name, doc in documents if name == "event"):
-        events.setdefault(streams[doc["descriptor"]], {}).setdefault(doc["seq_num"], doc["data"])
-    return ", ".join(
-        f"{key} of {stream!r}" for stream, rows in events.items() for key in _different_columns(run, stream, rows)
-    )
+    @cached_property
+    def missing(self) -> str:
+        """What the catalog does not have; empty if it has every event and the stop document."""
+        if self._run is None:
+            return "the run"
+        lacking = []
+        for name, number in events_by_stream(self._documents).items():
+            stream = self._streams.get(name)
+            found = 0 if stream is None else stream.number
+            if found < number:
+                lacking.append(f"{number - found} of {number} events of {name!r}")
+            elif stream is not None and stream.missing_columns:
+                lacking.append(f"{', '.join(stream.missing_columns)} of {name!r}")
+        kind, last = self._documents[-1]
+        if kind == "stop" and (self._run.metadata.get("stop") or {}).get("uid") != last["uid"]:
+            lacking.append("the stop document")
+        return ", ".join(lacking)
+
+    @cached_property
+    def surplus(self) -> str:
+        """What events the catalog has that the journal lacks; empty if there are none."""
+        here = events_by_stream(self._documents)
+        return ", ".join(
+            f"{stream.number - here[name]} events of {name!r}"
+            for name, stream in self._streams.items()
+            if stream.number > here[name]
+        )
+
+    @cached_property
+    def different(self) -> str:
+        """In which data keys the catalog has other values than the journal; empty if in none."""
+        names = {doc["uid"]: doc["name"] for name, doc in self._documents if name == "descriptor"}
+        events: dict[str, dict[int, Mapping[str, Any]]] = {}
+        for doc in (doc for name, doc in self._documents if name == "event"):
+            events.setdefault(names[doc["descriptor"]], {}).setdefault(doc["seq_num"], doc["data"])
+        return ", ".join(
+            f"{key} of {name!r}" for name, rows in events.items() for key in _different(self._streams[name], rows)
+        )
 
 
 def heads_in_tiled(catalog: Any, uid: str) -> dict[str, dict[str, Any]]:
@@ -61,8 +78,8 @@ def heads_in_tiled(catalog: Any, uid: str) -> dict[str, dict[str, Any]]:
     return {name: dict(metadata[name]) for name in ("start", "stop") if metadata.get(name)}
 
 
-def _different_columns(run: Any, stream: str, rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
-    found = read_stream(run, stream)
+def _different(stream: TiledStream, rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+    found = stream.read()
     for key, column in found.data_vars.items():
         for number, value in zip(found["seq_num"].values.tolist(), column.values, strict=True):
             if number in rows and not _same(rows[number][str(key)], value):

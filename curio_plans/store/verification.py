@@ -183,15 +183,16 @@ def _remarks(directory: Path | str, uid: str, documents: Documents, *, sealed: b
 
 
 def _wrong_in_tiled(catalog: Callable[[], Any], documents: Documents) -> str:
-    from curio_plans.store.tiled_check import different_in_tiled, missing_in_tiled, surplus_in_tiled
+    from curio_plans.store.tiled_check import TiledCopy
 
     try:
-        if missing := missing_in_tiled(catalog(), documents):
-            return f"it lacks {missing}"
-        if surplus := surplus_in_tiled(catalog(), documents):
-            return f"it has {surplus} more than the journal"
-        if different := different_in_tiled(catalog(), documents):
-            return f"it has other values of {different}"
+        copy = TiledCopy(catalog(), documents)
+        if copy.missing:
+            return f"it lacks {copy.missing}"
+        if copy.surplus:
+            return f"it has {copy.surplus} more than the journal"
+        if copy.different:
+            return f"it has other values of {copy.different}"
     except Exception as error:  # noqa: BLE001 - whatever is wrong there
         return f"it cannot be read: {str(error)[:300] or type(error).__name__}"
     return ""

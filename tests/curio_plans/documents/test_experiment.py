@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 from bluesky import RunEngine
-from support import python
+from support import command
 
 from curio_plans.documents.experiment import Experiment, ExperimentError, check_experiment
 from curio_plans.documents.start import FORMAT, normalise
@@ -70,4 +72,4 @@ def test_the_same_is_checked_in_the_metadata_of_the_engine(afm, tmp_path):
 
 def test_reading_runs_does_not_load_what_checks_an_experiment():
     code = "import sys, curio_plans.documents.history; print('pydantic' in sys.modules)"
-    assert python("-c", code) == "False\n"
+    assert command(sys.executable, "-c", code) == "False\n"

@@ -6,6 +6,7 @@ from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 from support import measure
 
+from curio_plans.documents.completion import closing_stop
 from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.documents.reemit import reemit
@@ -89,3 +90,10 @@ def test_nothing_is_emitted_of_documents_that_are_not_in_order(run):
         with pytest.raises(DocumentError, match=words):
             reemit(documents, lambda name, doc, got=got: got.append(name))
         assert got == []
+
+
+def test_a_run_whose_times_are_whole_numbers_is_closed_at_the_last(run):
+    whole = [(name, {**doc, "time": int(doc["time"])}) for name, doc in run if name != "stop"]
+    stop = closing_stop(whole, "a test")
+    assert stop["time"] == max(doc["time"] for _, doc in whole)
+    assert stop["num_events"] == run[-1][1]["num_events"]

@@ -21,7 +21,7 @@ def test_every_number_of_every_stream_has_a_unit(afm, engine, documents, wandere
     pure = {name for name, unit in units.items() if not unit}
     counts = (
         r"candidate|attempt|starts|records|observations|loops|steps_per_cycle|cycles|contact|snr|resonance|saturated"
-        r"|score|part_|loss_|map_of_|frame"
+        r"|score|part_|loss_|map_of_|frame|spectrometer_channels"
     )
     assert not [name for name in pure if not re.search(counts, name)]
     spectrum = units["afm_spectrometer_spectrum"]

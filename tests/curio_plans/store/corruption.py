@@ -5,9 +5,12 @@ import os
 import shutil
 
 import numpy as np
-from support import LINES, change_lines, unsealed
+from support import LINES, change_lines, resealed, unsealed
 
-__all__ = ["HEADERS", "LINES", "WAYS", "change_lines", "change_value", "put", "restore", "some", "swap", "unsealed"]
+__all__ = [
+    "FORGERIES", "HEADERS", "LINES", "WAYS", "change_lines", "change_value", "put", "reseal", "restore", "some", "swap",
+    "unsealed",
+]  # fmt: skip
 
 JUNK = (
     b"", b"\0" * 50, b"[]", b"[1, 2]", b'"text"', b"7", b"null", b"{}", b'["event"]', b'["event", 7]', b'[{}, "event"]',
@@ -130,6 +133,16 @@ WAYS = (
     flip_bits, overwrite, truncate, append_junk, swap_lines, remove_line, double_line, insert_junk, replace_line,
     line_of_another_run, change_value, change_array, something_else_than_a_file,
 )  # fmt: skip
+
+
+FORGERIES = (change_value, change_value, change_value, swap_lines, remove_line, double_line, replace_line)
+"""What a program that writes nonsense could do, whose checksums are right."""
+
+
+def reseal(folder):
+    """Give the lines right checksums, whatever they hold."""
+    unsealed(folder)
+    resealed(folder)
 
 
 def mutate(lines, place, rng):

@@ -10,7 +10,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from bluesky import RunEngine
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from processes import PYTHON
 from tiled.client import from_uri
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -82,8 +82,9 @@ class Served:
 def served_by(command, directory, **options):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
-            process.stdout.readline()
-            uri, key = re.search(r"(http\S+) +API key: (.+)", process.stdout.readline()).groups()
+            told = iter(process.stdout.readline, "")
+            found = next(filter(None, (re.search(r"(http\S+) +API key: (.+)", line) for line in told)))
+            uri, key = found.groups()
             yield Served(process, directory, uri, key)
         finally:
             process.send_signal(signal.SIGINT)
@@ -105,7 +106,7 @@ def measured(empty, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(measured):
-    with served_by([sys.executable, "-W", "ignore", "-c", SERVE, str(measured[0])], measured[0]) as server:
+    with served_by([*PYTHON, "-W", "ignore", "-c", SERVE, str(measured[0])], measured[0]) as server:
         yield server
 
 
@@ -431,7 +432,7 @@ def test_rights_are_mended_when_a_directory_is_opened(shared, folder, file, data
 def spawn(data, **environment):
     """Return the command of a user, and its environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CURIO_")}
-    command = [sys.executable, "-W", "ignore", "-m", "curio_plans.cli", "serve", "--port", "0", "--data", str(data)]
+    command = [*PYTHON, "-W", "ignore", "-m", "curio_plans.cli", "serve", "--port", "0", "--data", str(data)]
     return command, {**kept, "PYTHONUNBUFFERED": "1", **environment}
 
 
@@ -441,7 +442,7 @@ def test_the_key_goes_to_a_terminal_and_into_no_log(data):
         assert server.key == f"in {data / 'tiled' / 'key'}"
         assert "unencrypted; --ssl-certfile" in server.process.stdout.readline()
     terminal = pexpect.spawn(
-        command[0], command[1:], env=environment, encoding="utf-8", timeout=60, dimensions=(24, 300)
+        command[0], command[1:], env=environment, encoding="utf-8", use_poll=True, timeout=60, dimensions=(24, 300)
     )
     terminal.expect(f"API key: {(data / 'tiled' / 'key').read_text()}")
     terminal.sendintr()
@@ -458,7 +459,7 @@ def test_a_key_that_can_be_guessed_or_garbled_is_refused(key, tmp_path):
 def deployed(configuration, place, port):
     """Run Tiled's own configuration as docs/how-to/server.md says, with a log of all requests."""
     (place / "server.yml").write_text(yaml.safe_dump(configuration))
-    command = [sys.executable, "-m", "uvicorn", "--factory", "curio_plans.store.guard:configured", "--port", str(port)]
+    command = [*PYTHON, "-m", "uvicorn", "--factory", "curio_plans.store.guard:configured", "--port", str(port)]
     with (place / "log").open("w") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env={**os.environ, "TILED_CONFIG": str(place / "server.yml")}

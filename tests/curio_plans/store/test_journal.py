@@ -11,6 +11,7 @@ from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.preprocessors import SupplementalData
 from documents import keep, lines_of, run_documents, same
+from processes import PYTHON
 
 from curio_plans.plans import image, spectra_at
 from curio_plans.store.errors import JournalError
@@ -215,7 +216,7 @@ engine(grid_spectroscopy(AFM(twin(seed=3), name="afm"), 50, 50))
 
 
 def test_a_process_that_is_killed_loses_no_complete_event(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", MEASURE, tmp_path], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*PYTHON, "-c", MEASURE, tmp_path], stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) == 12:
                 time.sleep(0.01)

@@ -229,6 +229,11 @@ def no_tables(data):
         catalog.execute("DROP TABLE nodes")
 
 
+def elsewhere(data):
+    with sqlite3.connect(data / "tiled" / "catalog.db") as catalog:
+        catalog.execute("UPDATE assets SET data_uri = 'file://localhost/somewhere/' || data_uri WHERE id = 1")
+
+
 CATALOGS = {
     "catalog.db that is text": (ruin("catalog.db", lambda _: b"junk" * 100), "file is not a database"),
     "catalog.db that is empty": (ruin("catalog.db", lambda _: b""), "has no table 'nodes'"),
@@ -237,7 +242,7 @@ CATALOGS = {
     "tables.db that is text": (ruin("tables.db", lambda _: b"junk" * 100), "file is not a database"),
     "tables.db that is empty": (ruin("tables.db", lambda _: b""), "is empty"),
     "arrays that are a file": (no_directory, "is no directory"),
-    "a place that is junk": (lambda data: (data / "tiled" / "place").write_bytes(b"\xff\xfe"), "it was made as"),
+    "entries that point elsewhere": (elsewhere, "of its entries point neither to"),
 }  # fmt: skip
 
 

@@ -11,7 +11,10 @@ import urllib.request
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from processes import PYTHON
+from support import microscope
 
+from curio_plans import campaign
 from curio_plans.plans import spectra_at
 from curio_plans.store.catalog import own_key
 from curio_plans.store.errors import RunNotFound, StorageError
@@ -30,7 +33,7 @@ class Server:
     """A Tiled server in a process of its own."""
 
     def __init__(self, directory, port=0):
-        command = [sys.executable, "-W", "ignore", "-c", SERVE, str(directory), str(port)]
+        command = [*PYTHON, "-W", "ignore", "-c", SERVE, str(directory), str(port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.page = self.process.stdout.readline().split()[-1]
         self.uri, self.key = re.search(r"(http\S+) +API key: (\w+)", self.process.stdout.readline()).groups()
@@ -72,6 +75,21 @@ def test_the_runs_of_a_directory_are_served(served, tmp_path):
             remote.resolve("nothing")
         with pytest.raises(StorageError, match="not in the journal"):
             remote.repair(uid)
+
+
+def test_the_worker_of_a_campaign_sends_its_run_to_a_server(served, tmp_path, wanderer):
+    server, _, _ = served
+    job = campaign.Job(
+        {"seed": 1}, "twin", {}, None, {"points": 3}, {"agent": "w", "sample": "", "settings": "", "seed": 1}
+    )
+    there = campaign.Server(server.uri, server.key)
+    measured = campaign.measure(job, "few", there, build=wanderer, connect=lambda _: microscope())
+    uid = measured.rows[0]["uid"]
+    with Storage.remote(server.uri, server.key, tmp_path) as storage:
+        assert campaign.rows_of(storage.documents(uid))[0]["candidate"] == measured.rows[0]["candidate"]
+        assert storage.catalog[uid].metadata["start"]["campaign"]["job"] == job.name
+    with pytest.raises(StorageError, match="does not let us in"):
+        campaign.measure(job, "few", campaign.Server(server.uri, "no"), build=wanderer, connect=lambda _: microscope())
 
 
 def test_there_is_a_web_page(served):

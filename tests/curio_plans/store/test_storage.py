@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.preprocessors import SupplementalData
 from ophyd import Signal
+from processes import PYTHON
+from support import until
 
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image, spectra_at
@@ -433,6 +436,7 @@ def test_a_tiled_that_hangs_is_given_up_and_the_plan_goes_on(data, afm, engine, 
         with pytest.raises(StorageError, match="last attempt"):
             storage.repair(uid)
         release.set()
+        until(lambda: storage._writer.has_let_go(uid))
         storage.repair(uid)
         assert storage.failures == {}
         assert count_points(storage.catalog[uid]) == 20
@@ -462,7 +466,7 @@ with Storage.local(sys.argv[1]) as storage:
 
 
 def start_a_run(directory, pause, points):
-    command = [sys.executable, "-c", RUN, str(directory), str(pause), str(points)]
+    command = [*PYTHON, "-c", RUN, str(directory), str(pause), str(points)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -502,21 +506,39 @@ def test_another_process_reads_a_run_while_it_goes_on_and_after_it_was_killed(da
         assert storage.resolve("latest") == next_uid
 
 
-def test_a_catalog_that_was_copied_is_refused_and_can_be_made_anew(data, empty, tmp_path, afm, engine):
+def test_a_data_directory_may_be_copied_and_moved(data, tmp_path, afm, engine):
     with Storage.local(data) as storage:
         storage.attach(engine)
         (uid,) = engine(spectra_at(afm, PLACES[:3]))
         measured = read_stream(storage.catalog[uid])
-        with Storage.local(shutil.copytree(data, tmp_path / "copy")) as copy:
-            assert copy.documents(uid)
-            with pytest.raises(StorageError, match="cannot be moved or copied; the journal can"):
-                copy.repair(uid)
-            shutil.rmtree(copy.directory / "tiled")
-            shutil.copytree(empty / "tiled", copy.directory / "tiled")
-            for _ in range(2):
-                copy.repair(uid[:8])
-                assert read_stream(copy.catalog[uid]).identical(measured), "what was there is replaced"
-        assert read_stream(storage.catalog[uid]).identical(measured), "the original is untouched"
+    there = shutil.copytree(data, tmp_path / "a copy, with ' and é")
+    with Storage.local(there) as copy:
+        assert read_stream(copy.catalog[uid]).identical(measured)
+        copy.attach(engine)
+        (second,) = engine(spectra_at(afm, PLACES[:2]))
+        copy.catalog.delete_contents(uid, recursive=True, external_only=False)
+        copy.repair(uid)
+        assert read_stream(copy.catalog[uid]).identical(measured)
+        copy.catalog.delete_contents(uid, recursive=True, external_only=False)
+    with Storage.local(data) as storage:
+        assert read_stream(storage.catalog[uid]).identical(measured), "deleting in the copy does not reach the original"
+        assert second not in storage.catalog
+    moved = data.rename(tmp_path / "moved")
+    with Storage.local(moved) as storage:
+        assert read_stream(storage.catalog[uid]).identical(measured)
+    uris = [uri for (uri,) in sqlite3.connect(moved / "tiled" / "catalog.db").execute("SELECT data_uri FROM assets")]
+    assert uris
+    assert all(str(moved.resolve()) in uri for uri in uris)
+
+
+def test_a_second_way_to_the_same_directory_changes_nothing(data, tmp_path):
+    from curio_plans.store.relocation import settle
+
+    place = (data / "tiled").resolve()
+    assert settle(place) == place
+    (tmp_path / "mounted").symlink_to(data, target_is_directory=True)  # as a second mount, which resolves to itself
+    assert settle(tmp_path / "mounted" / "tiled") == place
+    assert (place / "place").read_text() == str(place)
 
 
 def test_a_run_that_goes_on_is_not_repaired(data, afm, engine):

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import time
 
 import event_model
 import numpy as np
@@ -135,6 +136,25 @@ def test_a_directory_that_becomes_read_only(own_data, engine, afm):
         assert "Permission denied" in storage.recover(uid).problem, "it is told that there is still no room"
         forbid(0o755)
         assert storage.recover(uid).united > 0
+        assert_complete(storage, uid, emitted)
+
+
+def test_a_slow_disk(data, engine, afm, monkeypatch):
+    """As a share over a network: each point waits until it is on the disk, and nothing else happens."""
+    synchronise, slow = os.fsync, []
+
+    def slowly(descriptor):
+        slow.append(descriptor)
+        time.sleep(0.05)
+        synchronise(descriptor)
+
+    told = []
+    with Storage.local(data, tell=told.append, patience=3) as storage:
+        uid, emitted = measure(engine, afm, storage, lambda: monkeypatch.setattr(os, "fsync", slowly), lambda: None)
+        assert len(slow) >= 7, "each point after the fault"
+        monkeypatch.undo()
+        storage.close()
+        assert told == []
         assert_complete(storage, uid, emitted)
 
 
