@@ -10,6 +10,23 @@ given), ``run`` (how it proceeds), ``store`` (where it is kept), ``study`` (what
 says what it offers; ``plans`` has the complete runs.
 """
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import lazy_loader
+
+
+def _require_our_agents() -> None:
+    """Refuse another package of the name ``agents`` that Python finds before ours: nothing would work with it."""
+    found = find_spec("agents")
+    if found is not None and (not found.origin or not Path(found.origin).with_name("protocols.py").exists()):
+        where = found.origin or ", ".join(found.submodule_search_locations or ())
+        raise ImportError(
+            f"expected the package 'agents' of curio, got {where}, which Python finds before it; rename or "
+            "uninstall that one, or start in another directory"
+        )
+
+
+_require_our_agents()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

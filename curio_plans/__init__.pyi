@@ -1,9 +1,10 @@
 from .documents import History
 from .plans import curiosity, grid_spectroscopy, image, resume, spectra_at
-from .rules import DriftCorrection, EscalationRule, Quality, StoppingRule
-from .run import Desk
+from .report import Run
+from .rules import DriftCorrection, EscalationRule, Quality, Setup, StoppingRule
+from .run import Desk, set_up
 from .session import StoredRuns
-from .store import Storage
+from .store import Steer, Storage
 from .study import counterfactual, explain, verify
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "EscalationRule",
     "History",
     "Quality",
+    "Run",
+    "Setup",
+    "Steer",
     "StoppingRule",
     "Storage",
     "StoredRuns",
@@ -21,6 +25,7 @@ __all__ = [
     "grid_spectroscopy",
     "image",
     "resume",
+    "set_up",
     "spectra_at",
     "verify",
 ]

@@ -44,6 +44,12 @@ Key = Annotated[
     ),
 ]
 Uid = Annotated[str, typer.Argument(help="A run: its uid, the first characters of it, or the word latest.")]
+Certificate = Annotated[
+    Path | None, typer.Option(help="Certificate (PEM) with which to speak HTTPS.", show_default="HTTP")
+]
+CertificateKey = Annotated[
+    Path | None, typer.Option(help="Key of that certificate (PEM).", show_default="in the certificate's file")
+]
 DATA = Path("curio-data")
 
 

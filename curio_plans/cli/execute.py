@@ -2,11 +2,13 @@
 
 import functools
 import logging
+import select
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import typer
 from rich.prompt import Prompt
@@ -17,13 +19,17 @@ from curio_plans.cli.reports import print_summary
 
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
 AT_THE_TERMINAL = "interrupted at the terminal"
+_UNHEARD = logging.NullHandler()
+_LOOK = 0.2
+"""Seconds between two looks at what others ask, while the terminal asks."""
 
 
 def make_engine() -> Any:
     """Return a RunEngine for a command; `keep_run` takes care of signals."""
     from curio_plans.session.interrupt import OrderlyEngine
 
-    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # what goes wrong is told once, in our own words
+    # What goes wrong is told once, in our own words: without a handler of anybody, nothing goes to standard error.
+    logging.getLogger("bluesky").addHandler(_UNHEARD)
     return OrderlyEngine({}, context_managers=[])
 
 
@@ -59,6 +65,7 @@ def keep_run(
 
     from curio_plans.documents.start import normalise
     from curio_plans.run.desk import Desk
+    from curio_plans.session.activity import Broadcast, both
     from curio_plans.session.interrupt import Interruption
     from curio_plans.session.live import LiveView
     from curio_plans.session.persistent import PersistentMetadata
@@ -73,11 +80,19 @@ def keep_run(
     engine.subscribe(lambda _, doc: started.append(doc["uid"]), "start")
     desk = Desk(lambda text: console.print(text, style="bold yellow", markup=False))
     try:
+        streams.stop_blocking()
         with LiveView(console, earlier) as view, Interruption(engine, streams.when_lost) as interruption:
             safe = functools.partial(make_callback_safe, logger=logging.getLogger(__name__))
-            engine.subscribe(safe(view))
-            engine.msg_hook, engine.waiting_hook = safe(view.message), safe(view.waiting)
-            _execute(engine, plan(ask=desk.ask), desk, view, abortion, interruption)
+            broadcast = Broadcast(storage.directory)
+            for shown in (view, broadcast):
+                engine.subscribe(safe(shown))
+            engine.msg_hook = both(safe(view.message), safe(broadcast.message))
+            engine.waiting_hook = both(safe(view.waiting), safe(broadcast.waiting))
+            waiting = _Typing(lambda: storage.mailbox(started[-1]).asked())
+            steered = plan(ask=desk.ask, steer=storage.mailbox)
+            _execute(engine, steered, desk, view, abortion, interruption, waiting)
+        if interruption.received is None:
+            streams.wait_for_reader()
     except Exception as error:
         if started:
             _tell_failure(error, started[-1], place)
@@ -109,7 +124,9 @@ class _Abortion:
     code: int = INTERRUPTED
 
 
-def _execute(engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, interruption: Any) -> None:
+def _execute(
+    engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, interruption: Any, typing: "_Typing"
+) -> None:
     """Execute a plan and answer its questions, or abort it; `abortion` then says why."""
     from bluesky.utils import RunEngineInterrupted
 
@@ -119,7 +136,7 @@ def _execute(engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, 
             proceed()
         except RunEngineInterrupted:
             if not streams.lost and interruption.received is None and desk.question is not None:
-                abortion.reason = _answer(desk, view)
+                abortion.reason = _answer(desk, view, typing)
             if interruption.received not in (None, signal.SIGINT):
                 abortion.reason = f"the process received {interruption.received.name}"
                 abortion.code = 128 + interruption.received
@@ -135,11 +152,49 @@ def _execute(engine: Any, plan: Any, desk: Any, view: Any, abortion: _Abortion, 
             return
 
 
-def _answer(desk: Any, view: Any) -> str:
+class _AnsweredElsewhere(Exception):
+    """Somebody who steers the run has answered."""
+
+
+class _Typing:
+    """What is typed at the terminal, line by line, unless somebody else asks something of the run first.
+
+    Parameters
+    ----------
+    asked : callable
+        Returns what others ask.
+    """
+
+    def __init__(self, asked: Callable[[], Sequence[Any]]) -> None:
+        self._asked = asked
+
+    def readline(self) -> str:
+        """Return the next line.
+
+        Raises
+        ------
+        EOFError
+            If there is none any more.
+        _AnsweredElsewhere
+            If others ask something.
+        """
+        # Only a terminal gives one line at a time; of anything else, lines may wait unseen in the buffer.
+        while sys.stdin.isatty() and not select.select([sys.stdin], [], [], _LOOK)[0]:
+            if self._asked():
+                raise _AnsweredElsewhere
+        if not (line := sys.stdin.readline()):
+            raise EOFError
+        return line
+
+
+def _answer(desk: Any, view: Any, typing: "_Typing") -> str:
     """Ask the user what the agent asks. Return why there is no answer, or nothing."""
     view.pause()
     try:
-        desk.answer(Prompt.ask("your answer", choices=list(desk.question.choices), console=console))
+        choices = list(desk.question.choices)
+        desk.answer(Prompt.ask("your answer", choices=choices, console=console, stream=cast("TextIO", typing)))
+    except _AnsweredElsewhere:
+        console.print()
     except KeyboardInterrupt:
         return AT_THE_TERMINAL
     except EOFError:
@@ -184,8 +239,8 @@ def _tell_where(uid: str, place: Place) -> None:
 
     line(f"data:   {place.tiled or place.data.resolve()}")
     if place.tiled is None:
-        line("python: from curio_plans import Storage")
-        line(f"        Storage.local({str(place.data)!r}).catalog[{uid[:8]!r}]['primary'].read()")
+        line("python: from curio_plans import Run")
+        line(f"        Run.open({str(place.data)!r}, {uid[:8]!r}).points  # an xarray Dataset")
     line(f"again:  curio show {uid[:8]}{_option(place)}   curio replay {uid[:8]}{_option(place)}")
 
 

@@ -38,9 +38,11 @@ def export(
         curio run --sample sample.npz
     """
     with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
+        from curio_plans.documents.sense import making_sense_of
         from curio_plans.export import export as export_run
 
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-    path = export_run(documents, to or Path(f"{uid}.nxs"), truth=truth, force=force)
+    with making_sense_of(documents):
+        path = export_run(documents, to or Path(f"{uid}.nxs"), truth=truth, force=force)
     console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True, highlight=False, markup=False)

@@ -13,8 +13,11 @@ from rich.table import Table
 from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.execute import keep_run, make_engine
 from curio_plans.cli.measure import agent_options
+from curio_plans.cli.options import Page
 from curio_plans.cli.output import Progress, console, streams, warn
+from curio_plans.cli.page import page_beside
 from curio_plans.cli.selection import again, load
+from curio_plans.cli.think import AgentAt, ElsewhereRule, PlaceKey, agent_place, builder, connector
 
 Output = Annotated[
     Path | None, typer.Option(help="File of the figure.", show_default="in figures/ of the data directory")
@@ -27,6 +30,14 @@ Options = Annotated[
 
 def resume(
     uid: Uid = "latest",
+    points: Annotated[
+        int | None,
+        typer.Option(
+            help="Spectra in total, those of the run included; with more than it had, a completed run goes on.",
+            min=1,
+            show_default="as the run had",
+        ),
+    ] = None,
     sample: Annotated[
         Path | None, typer.Option(help="The file of the measured sample, if the run was measured on one.")
     ] = None,
@@ -40,7 +51,7 @@ def resume(
     settings: Annotated[
         Path | None,
         typer.Option(
-            help="A TOML file with the limits and the dose log to go on with.",
+            help="A TOML file with the limits and the dose log to go on with; for a real instrument also its backend.",
             show_default="the limits that the run had",
         ),
     ] = None,
@@ -48,6 +59,10 @@ def resume(
     tiled: Tiled = None,
     api_key: Key = None,
     figure: Annotated[bool, typer.Option(help="Compare the run with simple methods and draw it at its end.")] = True,
+    page: Page = False,
+    agent_at: AgentAt = None,
+    elsewhere: ElsewhereRule = None,
+    agent_key: PlaceKey = None,
 ) -> None:
     """Go on with a run that ended early: killed, without power, interrupted, failed.
 
@@ -56,11 +71,15 @@ def resume(
         curio resume
         curio resume UID
 
+    A run that was completed goes on with more points:
+
+        curio resume UID --points 200
+
     Nothing that is stored is measured again, and the agent decides as if the run had never ended. The rest becomes a
     new run that points at the old one, and the old one gets a stop document that says what happened. A simulated
-    instrument is first brought into the state in which the run left it. With a real instrument, resume in the profile:
+    instrument is first brought into the state in which the run left it. A real instrument is named with --settings:
 
-        RE(resume(afm, 'UID'))
+        curio resume --settings curio.toml
     """
     place = Place(data, tiled, api_key)
     with Progress("loading the stored run") as progress, place.open(must_exist=True) as storage:
@@ -68,20 +87,34 @@ def resume(
 
         progress.step("loading the agent and the instrument")
         from agents.registry import build
+        from curio_plans.documents.sense import making_sense_of
         from curio_plans.plans import resume as resume_plan
         from curio_plans.run.resume import ResumedRun
 
-        resumed = ResumedRun.of(storage.lineage(uid))
-        start = resumed.start
-        instrument = again(
-            start.get("sample", {}), resumed.envelope, None if settings is None else load(settings),
-            sample=sample, axis=axis, axis_unit=axis_unit,
-        )  # fmt: skip
+        documents = storage.lineage(uid)
+        with making_sense_of(documents):
+            resumed = ResumedRun.of(documents, points=points)
+            start = resumed.start
+            instrument = again(
+                start.get("sample", {}), resumed.envelope, None if settings is None else load(settings),
+                sample=sample, axis=axis, axis_unit=axis_unit,
+            )  # fmt: skip
+        thinks = _thinks(agent_at, elsewhere, resumed.request)
         afm = instrument.connect(start.get("microscope", "afm"))
     with closing(afm), place.open(must_exist=True) as storage:
         resumed.restore(afm)
-        plan = functools.partial(resume_plan, afm, uid, build=build, stored=functools.cache(storage.resumable))
-        keep_run(make_engine(), afm, plan, storage, place, figure, resumed.documents)
+        plan = functools.partial(
+            resume_plan,
+            afm,
+            uid,
+            build=build,
+            stored=functools.cache(storage.resumable),
+            points=points,
+            agent_at=thinks,
+            connect=connector(agent_key),
+        )
+        with page_beside(place.data, wanted=page):
+            keep_run(make_engine(), afm, plan, storage, place, figure, resumed.documents)
 
 
 def recover(
@@ -139,6 +172,8 @@ def replay(
         typer.Option(help="With --table: 1 is as fast as the run was, 10 is ten times faster.", show_default="at once"),
     ] = None,
     output: Output = None,
+    agent_at: AgentAt = None,
+    agent_key: PlaceKey = None,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -149,6 +184,10 @@ def replay(
     decision differs, and names the first difference and the versions on both sides:
 
         curio replay UID
+
+    An agent that thought elsewhere is asked here, or there:
+
+        curio replay UID --agent-at http://gpu:8765
 
     [bold]Another agent[/], or the same with other options: where would it have measured, how many of those places were
     measured, what would it have learned? On a simulated or recorded sample it really measures there:
@@ -163,9 +202,12 @@ def replay(
     """
     with ExitStack() as stack:
         with Progress("loading the stored run"):
+            from curio_plans.documents.sense import making_sense_of
+
             storage = stack.enter_context(Place(data, tiled, api_key).open(must_exist=True))
             uid = storage.resolve(uid)
             documents = storage.lineage(uid)
+            stack.enter_context(making_sense_of(documents))
         if table or into is not None:
             if agent is not None or option or seed is not None:
                 raise ValueError("--table and --into show what is stored; leave out --agent, --option and --seed")
@@ -174,7 +216,8 @@ def replay(
             path = figure_file(output, data / "figures" / f"{uid}-other.png")
             _compare(documents, storage.lineage, agent, option or [], seed, path)
         else:
-            _verify(documents, storage.lineage)
+            make = builder(agent_place(agent_at, None), connector(agent_key))
+            _verify(documents, storage.lineage, make)
 
 
 def explain(
@@ -193,18 +236,35 @@ def explain(
         curio explain latest 40
     """
     with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
+        from curio_plans.documents.sense import making_sense_of
         from curio_plans.report.explain import draw
         from curio_plans.study.explain import explain as explain_decision
 
         uid = storage.resolve(uid)
-        explanation = explain_decision(storage.lineage(uid), point, stored=storage.lineage)
-    _show_rows(explanation.rows())
-    _save(draw(explanation), figure_file(output, data / "figures" / f"{uid}-point-{point}.png"))
+        documents = storage.lineage(uid)
+        with making_sense_of(documents):
+            explanation = explain_decision(documents, point, stored=storage.lineage)
+            rows, figure = explanation.rows(), draw(explanation)
+    _show_rows(rows)
+    _save(figure, figure_file(output, data / "figures" / f"{uid}-point-{point}.png"))
 
 
-def _verify(documents: Any, stored: Any) -> None:
+def _thinks(at: str | None, rule: list[str] | None, request: Any) -> dict[str, Any] | str | None:
+    """Return where the agent of a resumed run thinks; None for where it did."""
+    from curio_plans.rules.elsewhere import HERE
+
+    if at == HERE:
+        return HERE
+    kept = request.agent_at
+    if at is None and (not rule or kept is None):
+        agent_place(at, rule)  # refuses a rule without a place
+        return None
+    told = {} if kept is None else kept.model_dump(mode="json")
+    return {**told, **(agent_place(at or kept.address, rule) or {})}
+
+
+def _verify(documents: Any, stored: Any, build: Any) -> None:
     with Progress("loading the agent") as progress:
-        from agents.registry import build
         from curio_plans.study.replay import verify
 
         progress.step("replaying the decisions")
@@ -226,7 +286,7 @@ def _compare(documents: Any, stored: Any, agent: str | None, pairs: list[str], s
         config = AgentRun.read(documents, stored).config
         name = agent if agent is not None else str(config["agent"])
         kept = {key: value for key, value in config.items() if key in options(name)}
-        chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs)
+        chosen = agent_options(name, int(config.get("seed", 0)) if seed is None else seed, None, pairs, build)
         progress.step("asking the other agent")
         result = counterfactual(
             documents,

@@ -1,7 +1,7 @@
-"""Commands about instruments: ioc and doctor."""
+"""Commands about instruments: ioc, nanonis-sim and doctor."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -56,6 +56,55 @@ def ioc(
         raise ValueError(
             f"cannot listen on {', '.join(interfaces)}, port {port}: {error}; choose another --interface or --port"
         ) from error
+
+
+def nanonis_sim(
+    option: Options = None,
+    port: Annotated[
+        int, typer.Option(help="The first of four ports, one for each connection; 0 takes free ones.", min=0, max=65532)
+    ] = 6501,
+    interface: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    current: Annotated[
+        bool, typer.Option("--current", help="Let the feedback hold a tunnel current instead of the deflection.")
+    ] = False,
+    bottom_first: Annotated[
+        bool, typer.Option("--bottom-first", help="Send the bottom line of a frame first.")
+    ] = False,
+) -> None:
+    """Simulate a Nanonis controller over the simulated microscope, until Ctrl-C.
+
+    It speaks the controller's TCP protocol, so that curio and other programs can be tried without an instrument. The
+    options are those of the backend twin:
+
+        curio nanonis-sim -o seed=3 -o real_time=true
+
+    Then, in another terminal:
+
+        curio doctor --backend nanonis -o force_per_unit=50
+    """
+    with Progress("loading the instrument"):
+        from ophyd_devices.nanonis.simulator.controller import SimulatedController
+        from ophyd_devices.nanonis.simulator.server import Server, serve
+
+        options = named_values("--option", option)
+        if "faults" in options:
+            raise ValueError("the faults of the twin are no faults of a controller; leave the option faults out")
+        twin = connect("twin", options)
+    regulates: Literal["Current", "Deflection"] = "Current" if current else "Deflection"
+    controller = SimulatedController(twin, bottom_first=bottom_first, regulates=regulates)
+    ports = [port + number if port else 0 for number in range(4)]
+    try:
+        server = Server(controller, interface, ports)
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen on {interface}, ports {ports}: {error.strerror}; another program uses one of them, choose "
+            "others with --port"
+        ) from error
+
+    def ready(bound: tuple[int, ...]) -> None:
+        console.print(f"ready on {interface}, ports {' '.join(map(str, bound))}", soft_wrap=True, highlight=False)
+
+    serve(server, ready)
 
 
 def doctor(

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
 from curio_plans.cli.common import DATA, Data, Key, Place, Tiled, named_values
 from curio_plans.cli.execute import keep_run, make_engine
@@ -14,32 +14,50 @@ from curio_plans.cli.options import (
     AgentOption,
     Axis,
     AxisUnit,
+    ComplexPart,
     DriftRule,
     DryRun,
+    Edge,
     Effects,
     Extent,
     Figure,
+    ImageChannel,
+    ImageFile,
     Initial,
     LearnFrom,
     Lookahead,
+    Page,
     Pixels,
     Points,
+    Preprocess,
     QualityRule,
     RealTime,
     SampleFile,
     Seed,
+    Selected,
     SettingsFile,
+    SetupRule,
+    SpectrumChannel,
     Stride,
     UntilRule,
     Window,
+    WindowNm,
 )
 from curio_plans.cli.output import Progress, console, warn
-from curio_plans.cli.selection import load, select
+from curio_plans.cli.page import page_beside
+from curio_plans.cli.selection import load, select_instrument
+from curio_plans.cli.think import AgentAt, ElsewhereRule, PlaceKey, agent_place, builder, connector
+from curio_plans.session.log import open_log
 
 
 def run(
     sample: SampleFile = None,
     settings: SettingsFile = None,
+    image: ImageFile = None,
+    image_channel: ImageChannel = None,
+    part: ComplexPart = None,
+    select: Selected = None,
+    preprocess: Preprocess = None,
     extent: Extent = None,
     axis: Axis = None,
     axis_unit: AxisUnit = None,
@@ -50,9 +68,16 @@ def run(
     option: AgentOption = None,
     seed: Seed = 0,
     learn_from: LearnFrom = None,
+    agent_at: AgentAt = None,
+    elsewhere: ElsewhereRule = None,
+    agent_key: PlaceKey = None,
     points: Points = 100,
     pixels: Pixels = None,
-    window: Window = 9,
+    spectrum_channel: SpectrumChannel = None,
+    setup: SetupRule = None,
+    window: Window = None,
+    window_nm: WindowNm = None,
+    edge: Edge = None,
     stride: Stride = None,
     lookahead: Lookahead = 0,
     quality: QualityRule = None,
@@ -62,6 +87,7 @@ def run(
     md: Metadata = None,
     dry_run: DryRun = False,
     figure: Figure = True,
+    page: Page = False,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
@@ -74,7 +100,7 @@ def run(
 
     On a measured sample, which answers in place of an instrument:
 
-        curio run --sample pfm.npz --window 9 --points 200
+        curio run --sample map.3ds --points 200
 
     With rules for the end:
 
@@ -90,51 +116,72 @@ def run(
         if settings is not None:
             chosen = load(settings)
             place = _stored_as(chosen, place)
-        instrument = select(
-            sample=sample, settings=chosen, extent=extent, axis=axis, axis_unit=axis_unit, effects=effects,
-            real_time=real_time, seed=seed, pixels=pixels,
+            if chosen.log is not None:
+                open_log(chosen.log.file, chosen.log.level, json_lines=chosen.log.json_lines)
+        channels = None if sample is not None else image_channel
+        of_sample = {
+            "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "image": image, "part": part,
+            "image_channel": None if sample is None else image_channel,
+            "select": named_values("--select", select) or None, "preprocess": preprocess or None,
+        }  # fmt: skip
+        instrument = select_instrument(
+            sample=sample, of_sample=of_sample, settings=chosen, effects=effects, real_time=real_time, seed=seed,
+            pixels=pixels, spectrum_channel=spectrum_channel,
         )  # fmt: skip
         metadata = read_metadata(experiment, md or [])
         good = named_values("--quality", quality)
+        wanted = _setup(setup, pixels)
         correction = named_values("--drift", drift) or None
+        at_edge = _edge(edge)
         ending = (
             named_values("--until", [re.sub(r"\s*[\s=]\s*", "=", rule.strip(), count=1) for rule in until or []])
             or None
         )
 
-        from agents.registry import build, configure
+        from agents.registry import build
         from curio_plans.plans import curiosity
+        from curio_plans.run.setup import set_up
 
-        config = configure(agent, **agent_options(agent, seed, initial, option or []))
+        thinks = agent_place(agent_at, elsewhere, chosen)
+        connect = connector(agent_key, chosen)
+        make = builder(thinks, connect)
+        config = make({"agent": agent, **agent_options(agent, seed, initial, option or [], make)}).config
         progress.step(f"connecting to the instrument {instrument.backend}")
         afm = instrument.connect()
     with closing(afm):
         _warn_about_sample(afm)
+        _tell_frame(afm, wanted)
+        if window is None and window_nm is None:
+            with set_up(afm, wanted):
+                _tell_window(afm, edge)
         past, stored = _earlier_runs(learn_from or [], place)
 
-        def plan(ask: Any = None) -> Any:
+        def plan(ask: Any = None, steer: Any = None) -> Any:
             return curiosity(
-                afm, config, points, window=window, stride=stride, lookahead=lookahead, quality=good, drift=correction,
-                until=ending, learn_from=past, build=build, stored=stored, ask=ask, md=metadata,
+                afm, config, points, window=window, window_nm=window_nm, edge=at_edge, stride=stride,
+                channels=channels, setup=wanted, lookahead=lookahead, quality=good, drift=correction, until=ending,
+                learn_from=past, build=build, stored=stored, ask=ask, steer=steer, agent_at=thinks,
+                connect=connect, md=metadata,
             )  # fmt: skip
 
         if dry_run:
             _rehearse(afm, plan, ending)
         else:
-            _measure(afm, plan, place, figure)
+            with page_beside(place.data, wanted=page):
+                _measure(afm, plan, place, figure, None if chosen is None else chosen.publish)
 
 
-def agent_options(agent: str, seed: int, initial: int | None, pairs: list[str]) -> dict[str, Any]:
-    """Return the options of an agent as the command line gives them.
+def agent_options(
+    agent: str, seed: int, initial: int | None, pairs: list[str], make: Callable[..., Any]
+) -> dict[str, Any]:
+    """Return the options of an agent as the command line gives them; `make` makes one of its config.
 
     Raises
     ------
     ValueError
         If one has no ``=``, or the agent has no initial points.
     """
-    from agents.registry import options
-
-    known = options(agent)
+    known = make({"agent": agent}).config
     chosen: dict[str, Any] = {"seed": seed} if "seed" in known else {}
     if initial is not None:
         if "initial" not in known:
@@ -157,6 +204,46 @@ def _warn_about_sample(afm: Any) -> None:
         warn("the sample file has no extent: 1 px counts as 1 nm (see --extent)")
     if origin.get("possible_axes"):
         warn(f"the sample file has no axis; use --axis {'|'.join(origin['possible_axes'])}?")
+    for note in origin.get("notes", ()):
+        warn(note)
+
+
+def _setup(pairs: list[str] | None, pixels: int | None) -> Any:
+    """Return how the microscope is set for the run; None for as it is."""
+    from curio_plans.rules.setup import Setup
+    from curio_plans.validation import validated
+
+    values = named_values("--setup", pairs)
+    if pixels is not None and "pixels" in values:
+        raise ValueError(f"--pixels {pixels} and --setup pixels={values['pixels']}: leave out one of the two")
+    return validated(Setup, values, "--setup") if values else None
+
+
+def _tell_frame(afm: Any, setup: Any) -> None:
+    """Say which frame is imaged where forbidden zones leave only a part of the scan range."""
+    frame = tuple(float(edge) for edge in afm.imager.area.get())
+    if (setup is None or setup.area is None) and frame != tuple(afm.imager.info.scan_range):
+        nm = ", ".join(f"{edge:g}" for edge in frame)
+        warn(f"the image is ({nm}) nm, clear of the forbidden zones; see --setup area=X_MIN,X_MAX,Y_MIN,Y_MAX")
+
+
+def _edge(text: str | None) -> Literal["inside", "reflect"] | None:
+    if text in ("inside", "reflect", None):
+        return text  # type: ignore[return-value]  # the test above is one of values
+    raise ValueError(f"--edge: expected inside or reflect, got {text!r}")
+
+
+def _tell_window(afm: Any, edge: Any) -> None:
+    """Say which window is chosen where the usual one would leave out most of the candidates."""
+    from agents.pool import WINDOW, automatic_window
+
+    ny, nx = (int(number) for number in afm.imager.pixels.get())
+    places = afm.imager.places.get()
+    x_min, x_max, y_min, y_max = (float(edge) for edge in afm.imager.area.get())
+    window, chosen = automatic_window((ny, nx), (x_min, x_max, y_min, y_max), places if len(places) else None)
+    if (window, edge or chosen) != (WINDOW, "inside"):
+        reflected = ", continued by reflection at the edge" if (edge or chosen) == "reflect" else ""
+        warn(f"patches of {window}×{window} px{reflected}: else most places would be left out; see --window, --edge")
 
 
 def _earlier_runs(uids: list[str], place: Place) -> tuple[list[str] | None, Callable[[str], Any] | None]:
@@ -169,10 +256,14 @@ def _earlier_runs(uids: list[str], place: Place) -> tuple[list[str] | None, Call
     return full, documents.__getitem__
 
 
-def _measure(afm: Any, plan: Callable[..., Any], place: Place, figure: bool) -> None:
+def _measure(afm: Any, plan: Callable[..., Any], place: Place, figure: bool, publishes: Any = None) -> None:
     from bluesky.simulators import check_limits
 
+    from curio_plans.session.log import publish
+
     engine = make_engine()
+    if publishes is not None:
+        publish(engine, publishes.zmq, publishes.prefix)
     with Progress("checking the plan"):
         check_limits(plan())  # every argument is checked before the first file is made
     with place.open() as storage:

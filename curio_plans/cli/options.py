@@ -15,7 +15,7 @@ UNTIL = (
 SampleFile = Annotated[
     Path | None,
     typer.Option(
-        help="Measure this file: npz with image (H,W) or (C,H,W) and spectra (H,W,K).",
+        help="Measure this file of measured data; [bold]curio look FILE[/] shows what is in it.",
         show_default="the simulated sample",
         rich_help_panel=INSTRUMENT,
     ),
@@ -30,11 +30,62 @@ SettingsFile = Annotated[
     ),
 ]
 
+ImageFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another file with the image, on the same scanner coordinates.",
+        show_default="the image in the sample file",
+        rich_help_panel=INSTRUMENT,
+    ),
+]
+
+ImageChannel = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A channel of the image that the agent sees; repeatable. Of a sample file also mean=LOW,HIGH, the mean of "
+        "its spectra in a band.",
+        show_default="all; of a sample file those with the pixels of the first",
+        metavar="NAME",
+        rich_help_panel=INSTRUMENT,
+    ),
+]
+
+ComplexPart = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        help="Of complex spectra: real, imag, abs or phase.",
+        show_default="real",
+        rich_help_panel=INSTRUMENT,
+    ),
+]
+
+Selected = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        help="Where spectra have a further axis, such as cycles: the value to take; repeatable.",
+        show_default="the first",
+        metavar="AXIS=VALUE",
+        rich_help_panel=INSTRUMENT,
+    ),
+]
+
+Preprocess = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A step that changes the spectra of a sample file: range=LOW,HIGH of the axis, sweep=N, bin=N, "
+        "background=mean, background=linear, log, asinh=SCALE, rank; repeatable, in order.",
+        metavar="STEP",
+        rich_help_panel=INSTRUMENT,
+    ),
+]
+
 Extent = Annotated[
     float | None,
     typer.Option(
-        help="Width in nm of a sample file without extent_nm.",
-        show_default="1 nm per px",
+        help="Width in nm of the sample file, where it does not say or is wrong.",
+        show_default="that in the file, else 1 nm per px",
         rich_help_panel=INSTRUMENT,
     ),
 ]
@@ -42,7 +93,7 @@ Extent = Annotated[
 Axis = Annotated[
     str | None,
     typer.Option(
-        help="Array of the sample file that is the spectral axis.",
+        help="Array of an npz file that is the spectral axis.",
         show_default="the array axis, else step numbers",
         rich_help_panel=INSTRUMENT,
     ),
@@ -109,17 +160,54 @@ Pixels = Annotated[
     ),
 ]
 
-Window = Annotated[
-    int,
+SetupRule = Annotated[
+    list[str] | None,
     typer.Option(
-        help="Side in px of the patch that the agent sees around each candidate.", rich_help_panel=MEASUREMENT
+        "--setup",
+        help="A setting of the microscope for this run: area=0,500,0,500 (nm), pixels=64, line_rate=2, velocity=1000, "
+        "amplitude=6, cycles=2, dwell=0.004 …; repeatable. [bold]curio schema setup[/] lists them.",
+        show_default="as the instrument and the settings file say",
+        metavar="NAME=VALUE",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+
+SpectrumChannel = Annotated[
+    str | None,
+    typer.Option(
+        help="Channel of the spectra that the agent learns. All are recorded. Of a sample file 'A + B' learns both.",
+        show_default="the instrument's first",
+        metavar="NAME",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+
+Window = Annotated[
+    int | None,
+    typer.Option(
+        help="Side in px of the patch that the agent sees around each candidate.",
+        show_default="9, in a small image less",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+
+WindowNm = Annotated[
+    float | None, typer.Option(help="The same in nm, instead of --window.", rich_help_panel=MEASUREMENT)
+]
+
+Edge = Annotated[
+    str | None,
+    typer.Option(
+        help="inside: candidates whose whole patch lies in the image. reflect: up to its edge, with reflected patches.",
+        show_default="inside, in a small image reflect",
+        rich_help_panel=MEASUREMENT,
     ),
 ]
 
 Stride = Annotated[
     int | None,
     typer.Option(
-        help="Distance between candidates in px.",
+        help="Distance between candidates in px, or in places with a spectrum.",
         show_default="the smallest with at most 2500 candidates",
         rich_help_panel=MEASUREMENT,
     ),
@@ -164,6 +252,7 @@ DryRun = Annotated[
     ),
 ]
 
+Page = Annotated[bool, typer.Option("--page", help="Show the run in the browser while it goes on; prints the address.")]
 Figure = Annotated[
     bool,
     typer.Option(help="Compare the run with simple methods and draw it at its end.", rich_help_panel=OUTPUT),

@@ -17,6 +17,8 @@ from typing import Any, Self, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from curio_plans.cli.unread import Unread
+
 console = Console()
 """Standard output: results."""
 
@@ -28,6 +30,7 @@ _PLAIN = {
     "µ": "u", "μ": "u", "λ": "lambda", "β": "beta", "σ": "sigma", "°": " deg", "‘": "'", "’": "'", "“": '"', "”": '"',
 }  # fmt: skip
 _SUBSTITUTE = "curio.substitute"
+_LAST_S = 1.0
 
 
 class StandardStreams:
@@ -43,6 +46,7 @@ class StandardStreams:
 
     def __init__(self) -> None:
         self.lost = self.incomplete = ""
+        self._descriptors: list[_Descriptor] = []
         self._on_loss: Callable[[], Any] | None = None
         self._watched = False
 
@@ -72,12 +76,32 @@ class StandardStreams:
         if self.lost:
             self._tell_loss()
 
+    def stop_blocking(self) -> None:
+        """Let no reader hold up who prints from now on, such as a terminal after Ctrl-S or a pager.
+
+        What cannot be written at once waits for its reader, see :class:`curio_plans.cli.unread.Unread`; at the end of
+        the process only for a second.
+        """
+        for descriptor in self._descriptors:
+            descriptor.unread = descriptor.unread or Unread(descriptor.write_now)
+
+    def wait_for_reader(self) -> None:
+        """Wait until all is read, however long that takes, and from now on whenever something is printed."""
+        self._finish(None)
+
+    def _finish(self, seconds: float | None) -> None:
+        for descriptor in self._descriptors:
+            if descriptor.unread is not None:
+                descriptor.unread.finish(seconds)
+                descriptor.unread = None if seconds is None else descriptor.unread
+
     def tell_losses(self) -> None:
         """Say on standard error that some of the output could not be written, if that is so."""
         if isinstance(sys.stdout, _LastingText):
             sys.stdout.flush()
         if self.incomplete:
             warn(f"some of the output could not be written: {self.incomplete}; the command itself is not affected")
+        self._finish(_LAST_S)
 
     def failed(self, error: OSError, descriptor: int) -> None:
         """Note that a write failed."""
@@ -93,7 +117,8 @@ class StandardStreams:
         if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, _LastingText):
             return stream  # a notebook's own, or installed already
         stream.flush()
-        buffer = io.BufferedWriter(_Descriptor(stream.fileno(), self.failed))
+        self._descriptors.append(_Descriptor(stream.fileno(), self.failed))
+        buffer = io.BufferedWriter(self._descriptors[-1])
         return _LastingText(
             buffer, stream.encoding, _SUBSTITUTE, line_buffering=True, write_through=stream.write_through
         )
@@ -127,8 +152,21 @@ class _Descriptor(io.FileIO):
     def __init__(self, descriptor: int, failed: Callable[[OSError, int], None]) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self._failed = failed
+        self.unread: Unread | None = None
 
     def write(self, data: Any) -> int:
+        if self.unread is None:
+            return self._write_some(data)
+        self.unread.take(bytes(data))
+        return len(data)
+
+    def write_now(self, data: bytes) -> None:
+        """Write all of `data`, however long that takes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, data: Any) -> int:
         try:
             while (written := super().write(data)) is None:  # its reader is slow
                 select.select([], [self], [])

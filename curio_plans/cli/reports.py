@@ -43,13 +43,15 @@ def report(
     with Progress("loading the stored run") as progress, Place(data, tiled, api_key).open(must_exist=True) as storage:
         from agents.registry import build
         from curio_plans.documents.agent_run import AgentRun
+        from curio_plans.documents.sense import making_sense_of
         from curio_plans.report.figures import write_figures
 
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
-        history = AgentRun.read(documents, storage.lineage)
-        progress.step("analysing the run")
-        written, skipped = write_figures(history, build, output or data / "reports" / uid, chosen)
+        with making_sense_of(documents):
+            history = AgentRun.read(documents, storage.lineage)
+            progress.step("analysing the run")
+            written, skipped = write_figures(history, build, output or data / "reports" / uid, chosen)
     for name, path in written.items():
         console.print(f"{name}: {path}", soft_wrap=True, highlight=False, markup=False)
     for name, reason in skipped.items():
@@ -59,7 +61,20 @@ def report(
 
 
 def print_summary(documents: Any, path: Path | None) -> None:
-    """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well."""
+    """Print the summary of a run; with a `path`, compare it with simple methods and draw it there as well.
+
+    Raises
+    ------
+    DocumentError
+        If the documents make no sense.
+    """
+    from curio_plans.documents.sense import making_sense_of
+
+    with making_sense_of(documents):
+        _print_summary(documents, path)
+
+
+def _print_summary(documents: Any, path: Path | None) -> None:
     with Progress("summarising the run"):
         from curio_plans.documents.agent_run import AgentRun, read_run
         from curio_plans.report.summary import summary

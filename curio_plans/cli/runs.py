@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from curio_plans.cli.common import DATA, FAILED, Data, Key, Place, Tiled, Uid, figure_file
+from curio_plans.cli.common import DATA, FAILED, Certificate, CertificateKey, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.reports import print_summary
 
@@ -116,14 +116,10 @@ def serve(
             show_default="made once, kept in the data directory",
         ),
     ] = None,
-    ssl_certfile: Annotated[
-        Path | None, typer.Option(help="Certificate (PEM) with which to speak HTTPS.", show_default="HTTP")
-    ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option(help="Key of that certificate (PEM).", show_default="in the certificate's file")
-    ] = None,
+    ssl_certfile: Certificate = None,
+    ssl_keyfile: CertificateKey = None,
 ) -> None:
-    """Serve the stored runs over HTTP, with Tiled's web page, until Ctrl-C.
+    """Serve the stored runs over HTTP until Ctrl-C, with a page that shows them as they happen.
 
     For this computer only, or for the network:
 
@@ -133,6 +129,7 @@ def serve(
     The key is shown only in a terminal: the output of a service ends up in a log.
     """
     with Progress("loading the server"):
+        from curio_plans.page.routes import add_page
         from curio_plans.store.serve import serve as serve_directory
 
     serve_directory(
@@ -143,6 +140,7 @@ def serve(
         certificate=ssl_certfile,
         certificate_key=ssl_keyfile,
         show_key=sys.stdout.isatty(),
+        add=lambda tiled: add_page(tiled, data),
     )
 
 

@@ -13,6 +13,7 @@ SCHEMAS = {
     "quality": ("curio_plans.rules.quality", "Quality"),
     "drift": ("curio_plans.rules.drift", "DriftCorrection"),
     "until": ("curio_plans.rules.stopping", "StoppingRule"),
+    "setup": ("curio_plans.rules.setup", "Setup"),
     "escalation": ("curio_plans.rules.escalation", "EscalationRule"),
     "experiment": ("curio_plans.documents.experiment", "Experiment"),
     "settings": ("curio_plans.session.settings", "Settings"),

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from curio_plans.cli.common import connect
 
 if TYPE_CHECKING:
+    from curio_plans.rules.setup import Setup
     from curio_plans.session.settings import Settings
     from ophyd_devices.afm import AFM
 
 TWIN_PIXELS = 128
 _DESCRIBED = ("seed", "effects", "imaging", "faults")
 """What the description of a twin shares with its options."""
+
+SAMPLE_CHOICES = ("image", "image_channel", "spectrum_channel", "part", "select", "preprocess", "reader")
+"""What the description of a recorded sample shares with its options."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Instrument:
         Limits that are tighter than the instrument's own; see :class:`ophyd_devices.envelope.Envelope`.
     doses : Path or None
         The file that counts spectra; None counts them in this process only.
+    quantity : str or None
+        The channel of the spectra that agents learn; None for the first one.
+    setup : Setup or None
+        How the microscope is set, as the settings say; `pixels` and `quantity` come before that.
     """
 
     backend: str
@@ -39,6 +47,8 @@ class Instrument:
     pixels: int | None = None
     envelope: Mapping[str, Any] = field(default_factory=dict)
     doses: Path | None = None
+    quantity: str | None = None
+    setup: "Setup | None" = None
 
     def connect(self, name: str = "afm") -> "AFM":
         """Connect, and return the microscope.
@@ -48,6 +58,7 @@ class Instrument:
         ValueError
             If an option or limit is wrong, or the instrument does not answer.
         """
+        from curio_plans.run.setup import apply_setup
         from ophyd_devices.afm import AFM
         from ophyd_devices.dose import DoseLog
         from ophyd_devices.envelope import Envelope
@@ -59,12 +70,15 @@ class Instrument:
         except ValueError:
             backend.close()
             raise
-        if self.pixels is not None:
-            try:
+        try:
+            apply_setup(afm, self.setup)
+            if self.pixels is not None:
                 afm.imager.pixels.put((self.pixels, self.pixels))
-            except ValueError:
-                afm.close()
-                raise
+            if self.quantity is not None:
+                afm.spectrometer.quantity.put(self.quantity)
+        except ValueError:
+            afm.close()
+            raise
         return afm
 
 
@@ -83,17 +97,16 @@ def load(path: Path) -> "Settings":
     return load_settings(check_backend, Envelope.model_validate, path, {})
 
 
-def select(
+def select_instrument(
     *,
     sample: Path | None,
+    of_sample: Mapping[str, Any],
     settings: "Settings | None",
-    extent: float | None,
-    axis: str | None,
-    axis_unit: str | None,
     effects: str | None,
     real_time: bool,
     seed: int,
     pixels: int | None,
+    spectrum_channel: str | None,
 ) -> Instrument:
     """Return the instrument that the options of ``curio run`` mean: that of the settings, a sample file, or the twin.
 
@@ -102,22 +115,24 @@ def select(
     ValueError
         If the options contradict each other.
     """
+    given = {name: value for name, value in of_sample.items() if value is not None}
     if settings is not None and (sample is not None or real_time):
         raise ValueError("--settings names the instrument; leave out --sample and --real-time")
-    if sample is None and (extent, axis, axis_unit) != (None, None, None):
-        raise ValueError(
-            "--extent, --axis and --axis-unit belong to a measured sample; give --sample as well, or leave them out"
-        )
+    if sample is None and given:
+        names = ", ".join(f"--{name.removesuffix('_nm').replace('_', '-')}" for name in given)
+        raise ValueError(f"{names}: only a measured sample takes this; give --sample as well, or leave it out")
     if effects is not None and (sample is not None or settings is not None):
         raise ValueError("--effects belongs to the simulated sample; leave it out with --sample and --settings")
     if settings is not None:
         backend = settings.backend
-        return Instrument(backend.name, backend.options, pixels, settings.envelope, settings.doses)
+        return Instrument(
+            backend.name, backend.options, pixels, settings.envelope, settings.doses, spectrum_channel, settings.setup
+        )
     if sample is not None:
-        recorded = {"path": sample, "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "real_time": real_time}
-        return Instrument("recorded", recorded, pixels)
+        channel = {} if spectrum_channel is None else {"spectrum_channel": spectrum_channel}
+        return Instrument("recorded", {"path": sample, "real_time": real_time, **given, **channel}, pixels)
     twin = {"seed": seed, "real_time": real_time, "effects": "calm" if effects is None else effects}
-    return Instrument("twin", twin, TWIN_PIXELS if pixels is None else pixels)
+    return Instrument("twin", twin, TWIN_PIXELS if pixels is None else pixels, quantity=spectrum_channel)
 
 
 def again(
@@ -129,7 +144,7 @@ def again(
     axis: str | None,
     axis_unit: str | None,
 ) -> Instrument:
-    """Return the simulated instrument that a stored run describes, as it was when it was new, within its limits.
+    """Return the instrument to go on with: a real one from the settings, or the simulated one as it was new.
 
     Parameters
     ----------
@@ -138,7 +153,7 @@ def again(
     envelope : mapping
         The limits that the instrument had.
     settings : Settings or None
-        Those of a settings file instead, and its dose log.
+        Those of a settings file instead, its dose log, and for a real instrument its backend.
     sample, axis, axis_unit
         The options of ``curio resume``.
 
@@ -147,6 +162,10 @@ def again(
     ValueError
         If a command cannot make it, or an option is missing or out of place.
     """
+    real = described.get("instrument") != "twin" and "faults" not in described
+    if settings is not None and real and settings.backend.name not in ("twin", "recorded"):
+        backend = settings.backend
+        return Instrument(backend.name, backend.options, None, settings.envelope, settings.doses)
     instrument = _simulated(described, sample, axis, axis_unit)
     if settings is not None:
         return replace(instrument, envelope=settings.envelope, doses=settings.doses)
@@ -164,15 +183,19 @@ def _simulated(
             )
         extent = known["extent_nm"] if known.get("extent_source") == "given" else None
         faults = {key: described[key] for key in ("faults",) if key in described}
-        recorded = {"path": sample, "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, **faults}
+        asked = {key: known[key] for key in SAMPLE_CHOICES if key in known}
+        if "image" in asked:
+            asked["image"] = sample.with_name(asked["image"])
+        recorded = {"path": sample, "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, **asked, **faults}
         return Instrument("recorded", recorded)
     if (sample, axis, axis_unit) != (None, None, None):
         raise ValueError("this run was not measured on a recorded sample; leave out --sample and --axis")
     if described.get("instrument") != "twin":
         raise ValueError(
             f"this run was measured with {described.get('instrument', 'an instrument')!r}, which this command cannot "
-            "make; resume it in the profile: RE(resume(afm, 'UID'))"
+            "make; name it with --settings, or resume in the profile: RE(resume(afm, 'UID'))"
         )
     options = {key: described[key] for key in _DESCRIBED if key in described}
     size = {"extent_nm": tuple(known["extent_nm"]), "pixels": tuple(known["pixels"])}
+    options |= {key: known[key] for key in ("spectroscopy",) if key in known}
     return Instrument("twin", {**size, **options})

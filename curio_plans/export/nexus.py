@@ -125,13 +125,21 @@ def _write_image(entry: Group, run: Run) -> None:
 
 
 def _write_spectra(entry: Group, run: Run, stream: Group) -> None:
-    """Write the spectra as an NXdata of curves, and the points as a scatter plot of their heights."""
+    """Write the spectra as an NXdata of curves, and the points as a scatter plot of their heights.
+
+    Each other channel is an auxiliary signal of the spectra.
+    """
     about = run.history.spectroscopy
-    (field,) = field_names([about.axis_name])
-    more = ["on_field"] if run.key("spectrometer_on_field") in stream else []
-    spectra = _data(entry, "spectra", "spectrum", ["point", field], more)
-    for name in ("spectrum", *more):
+    field, *names = field_names([about.axis_name, *(name for name, _ in about.channels)])
+    others = [number for number, (name, _) in enumerate(about.channels) if name != about.quantity]
+    on_field = ["on_field"] if run.key("spectrometer_on_field") in stream else []  # version 0.1
+    spectra = _data(entry, "spectra", "spectrum", ["point", field], [*on_field, *(names[number] for number in others)])
+    for name in ("spectrum", *on_field):
         _link(spectra, name, stream[run.key(f"spectrometer_{name}")])
+    for number in others:
+        values = run.point("spectrometer_channels")[:, number]
+        channel = _put(spectra, names[number], values, about.channels[number][1])
+        channel.attrs["long_name"] = _label(*about.channels[number])
     spectra["spectrum"].attrs["long_name"] = _label(about.quantity or "spectrum", about.unit)
     spectra["spectrum"].attrs["interpretation"] = "spectrum"
     _put(spectra, "point", np.arange(1, len(run.streams[POINT]) + 1))
@@ -221,7 +229,7 @@ def _write_bias_spectroscopy(instrument: Group, run: Run, spectra: Group) -> Non
 
 
 def _write_curiosity(entry: Group, run: Run, streams: Group) -> None:
-    """Write who decided, link the decisions, and write the last belief map as images over the pool."""
+    """Write who decided, link the decisions, and write the last belief map over the pool: images, or a scatter plot."""
     process, agent = _group(entry, "curiosity", "NXprocess"), run.told("agent")
     _put(process, "program", str(agent.get("agent", "unknown"))).attrs["version"] = run.version
     _put(process, "version", run.version)
@@ -233,6 +241,13 @@ def _write_curiosity(entry: Group, run: Run, streams: Group) -> None:
     if pool is None or not maps:
         return
     fields = field_names(list(maps))
+    if pool.grid is None:
+        belief = _data(entry, "belief", fields[0], ["x", "y"], fields[1:])
+        for field, (name, values) in zip(fields, maps.items(), strict=True):
+            _put(belief, field, values).attrs["long_name"] = name
+        for axis, name in enumerate("xy"):
+            _put(belief, name, pool.positions[:, axis], "nm")
+        return
     belief = _data(entry, "belief", fields[0], ["y", "x"], fields[1:])
     for field, (name, values) in zip(fields, maps.items(), strict=True):
         _put(belief, field, values.reshape(pool.grid)).attrs["long_name"] = name

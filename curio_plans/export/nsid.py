@@ -64,7 +64,18 @@ def _images(run: Run, sidpy: Any) -> dict[str, Any]:
 def _spectra(run: Run, sidpy: Any) -> dict[str, Any]:
     if not run.has_spectra:
         return {}
-    cube = cube_of(run)
+    about = run.history.spectroscopy
+    datasets = {"spectra": _channel(run, sidpy, about.quantity, about.unit, None)}
+    names = field_names(name for name, _ in about.channels)
+    for number, (field, (name, unit)) in enumerate(zip(names, about.channels, strict=True)):
+        if name != about.quantity:
+            datasets[f"spectra_{field}"] = _channel(run, sidpy, name, unit, number)
+    return datasets
+
+
+def _channel(run: Run, sidpy: Any, quantity: str, unit: str, number: int | None) -> Any:
+    """Return the dataset of a channel; of the one that was learned where `number` is None."""
+    cube = cube_of(run) if number is None else None
     if cube is not None and cube.measured.all():
         spectra = sidpy.Dataset.from_array(cube.spectra)
         spectra.data_type = "spectral_image"
@@ -73,17 +84,18 @@ def _spectra(run: Run, sidpy: Any) -> dict[str, Any]:
         _set_places(sidpy, spectra, pixel_centres(y_min, y_max, height), pixel_centres(x_min, x_max, width))
     else:
         places = np.stack([run.point("scanner_x"), run.point("scanner_y")], axis=1)
-        spectra = sidpy.Dataset.from_array(run.point("spectrometer_spectrum"), coordinates=places)
+        measured = run.point("spectrometer_spectrum" if number is None else "spectrometer_channels")
+        spectra = sidpy.Dataset.from_array(measured if number is None else measured[:, number], coordinates=places)
         spectra.data_type = "point_cloud"
         spectra.point_cloud = {"coordinates": places, "spacial_units": "nm", "quantity": "distance"}
         kind = sidpy.DimensionType.POINT_CLOUD
         spectra.set_dimension(0, sidpy.Dimension(np.arange(len(places)), "point", "point", _NO_UNIT, kind))
     about = run.history.spectroscopy
-    spectra.quantity, spectra.units = about.quantity, about.unit or _NO_UNIT
-    (field,), unit = field_names([about.axis_name]), about.axis_unit or _NO_UNIT
-    dimension = sidpy.Dimension(about.axis, field, about.axis_name, unit, sidpy.DimensionType.SPECTRAL)
+    spectra.quantity, spectra.units = quantity, unit or _NO_UNIT
+    (field,), axis_unit = field_names([about.axis_name]), about.axis_unit or _NO_UNIT
+    dimension = sidpy.Dimension(about.axis, field, about.axis_name, axis_unit, sidpy.DimensionType.SPECTRAL)
     spectra.set_dimension(spectra.ndim - 1, dimension)
-    return {"spectra": spectra}
+    return spectra
 
 
 def _set_places(sidpy: Any, dataset: Any, y: Any, x: Any) -> None:

@@ -1,9 +1,8 @@
 """A run as a recorded sample: an npz file that ``curio run --sample`` and the backend `recorded` measure again.
 
-Such a file needs one spectrum for each pixel of the image, and none is invented. A complete grid has all spectra; its
-image is the map of their heights. A run of the plan ``curiosity`` has spectra at the places that it chose; the rest can
-be filled, on request, with the true spectra that a simulation recorded. Its image is the image of the run at the
-candidates: every `stride`-th pixel.
+No spectrum is invented. A complete grid is a spectrum for each pixel; its image is the map of their heights, or that of
+the run at the candidates: every `stride`-th pixel. On request, the true spectra that a simulation recorded complete it.
+Otherwise the file has the spectra at their places, and the whole image of the run.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.protocols import Pool
-from curio_plans.documents.streams import Point
 from curio_plans.export.run import ExportError, Run, to_json
 
 
@@ -47,42 +45,70 @@ class Cube:
 def write(run: Run, path: Path, *, truth: bool) -> None:
     """Write a run as a recorded sample at `path`.
 
-    Beside what a recorded sample needs, the file has ``measured`` (H, W), False where the truth was taken, and the
-    start document as JSON text.
+    Beside what a recorded sample needs, the file has ``measured``, False where the truth was taken, and the start
+    document as JSON text.
 
     Raises
     ------
     ExportError
-        If the spectra do not lie on a grid, or not everywhere on it and `truth` does not fill the rest.
+        If there are fewer than two spectra, or the truth is wanted and not known.
     """
-    cube = cube_of(run)
-    if cube is None:
+    if not run.has_spectra:
         raise ExportError(
-            "a recorded sample needs a spectrum for each pixel: expected a run of grid_spectroscopy or curiosity, got "
-            f"one of {run.start.get('plan_name', 'another plan')!r} {_spectra(run)}; export it to .nxs instead"
+            f"a recorded sample needs spectra, got a run of {run.start.get('plan_name', 'another plan')!r} without "
+            "spectra; export it to .nxs instead"
         )
-    spectra = cube.spectra if cube.measured.all() else _filled(run, cube, truth)
-    (height, width, steps), about = spectra.shape, run.history.spectroscopy
-    if min(height, width, steps) < 2:
-        raise ExportError(
-            f"a recorded sample needs at least 2×2 px and 2 steps, got {height}×{width} and {steps}; "
-            "export the run to .nxs instead"
-        )
-    np.savez(
-        path,
-        image=cube.image,
-        spectra=spectra,
-        extent_nm=cube.extent,
-        channels=cube.channels,
-        channel_units=cube.channel_units,
-        axis=about.axis,
-        axis_name=about.axis_name,
-        axis_unit=about.axis_unit,
-        quantity=about.quantity,
-        spectrum_unit=about.unit,
-        measured=cube.measured,
-        start=to_json(run.start),
-    )
+    if truth and run.history.reference is None:
+        raise ExportError("the true spectra (--truth) are not known: only a simulation records them; leave it out")
+    cube, about = cube_of(run), run.history.spectroscopy
+    if len(about.axis) < 2:
+        raise ExportError("a recorded sample needs spectra of at least 2 steps, got 1; export the run to .nxs instead")
+    arrays: dict[str, Any] = {
+        "axis": about.axis, "axis_name": about.axis_name, "axis_unit": about.axis_unit, "quantity": about.quantity,
+        "spectrum_unit": about.unit, "start": to_json(run.start),
+    }  # fmt: skip
+    if cube is not None and (cube.measured.all() or truth) and min(cube.measured.shape) > 1:
+        arrays |= _on_a_grid(run, cube)
+    else:
+        arrays |= _at_places(run, truth)
+    np.savez(path, **arrays)
+
+
+def _on_a_grid(run: Run, cube: Cube) -> dict[str, Any]:
+    """Return the arrays of a sample with a spectrum for each pixel; the truth where nothing was measured."""
+    spectra = cube.spectra
+    if not cube.measured.all():
+        spectra = np.where(cube.measured[..., None], spectra, np.asarray(run.history.reference).reshape(spectra.shape))
+    return {
+        "image": cube.image, "spectra": spectra, "extent_nm": cube.extent, "channels": cube.channels,
+        "channel_units": cube.channel_units, "measured": cube.measured,
+    }  # fmt: skip
+
+
+def _at_places(run: Run, truth: bool) -> dict[str, Any]:
+    """Return the arrays of a sample with spectra at single places, and the image of the run, if it has one."""
+    history = run.history
+    if history.pool is not None and history.observations:
+        found = {one.index: one.spectrum for one in history.observations}
+        if truth:
+            found = {**dict(enumerate(np.asarray(history.reference))), **found}
+        chosen = sorted(found)
+        places, spectra = history.pool.positions[chosen], np.stack([found[index] for index in chosen])
+        measured = np.isin(chosen, [one.index for one in history.observations])
+    else:
+        setpoints = [run.point(f"scanner_{axis}_setpoint") for axis in "xy"]
+        places, first = np.unique(np.stack(setpoints, axis=1), axis=0, return_index=True)
+        spectra, measured = run.point("spectrometer_spectrum")[first], np.ones(len(first), bool)
+    if len(places) < 2:
+        raise ExportError(f"a recorded sample needs at least two spectra, got {len(places)}; export the run to .nxs")
+    arrays: dict[str, Any] = {"spectra": spectra, "positions_nm": places, "measured": measured}
+    if history.images:
+        image = history.images[0]
+        arrays |= {
+            "image": image.frame, "extent_nm": image.area, "channels": [name for name, _ in run.channels],
+            "channel_units": [unit for _, unit in run.channels],
+        }  # fmt: skip
+    return arrays
 
 
 def cube_of(run: Run) -> Cube | None:
@@ -90,26 +116,26 @@ def cube_of(run: Run) -> Cube | None:
     if not run.has_spectra:
         return None
     if run.history.pool is not None and run.history.observations:
-        return _of_pool(run, run.history.pool)
+        grid = run.history.pool.grid
+        return None if grid is None else _of_pool(run, run.history.pool, grid)
     if run.start.get("plan_name") == "grid_spectroscopy":
         return _of_grid(run)
     return None
 
 
-def _of_pool(run: Run, pool: Pool) -> Cube:
-    first, (rows, columns) = run.history.images[0], pool.grid
-    edge, stride = run.start["pool"]["window"] // 2, run.start["pool"]["stride"]
+def _of_pool(run: Run, pool: Pool, grid: tuple[int, int]) -> Cube:
+    first, (rows, columns) = run.history.images[0], grid
+    pixels = first.candidates(run.start["pool"]).pixels
     spectra = np.full((len(pool), run.history.observations[0].spectrum.size), np.nan)
     for observation in run.history.observations:
         spectra[observation.index] = observation.spectrum
     measured = np.zeros(len(pool), bool)
     measured[run.history.measured()] = True
-    (x_min, x_max, y_min, y_max), (_, ny, nx) = first.area, first.frame.shape
-    pitch = np.array([(x_max - x_min) / nx, (y_max - y_min) / ny]) * stride
+    pitch = np.ptp(pool.positions, axis=0) / np.maximum((columns - 1, rows - 1), 1)
     low = pool.positions.min(axis=0) - pitch / 2
     high = low + pitch * (columns, rows)
     return Cube(
-        image=first.frame[:, edge::stride, edge::stride][:, :rows, :columns],
+        image=first.frame[:, pixels[:, 0], pixels[:, 1]].reshape(-1, rows, columns),
         channels=[name for name, _ in run.channels],
         channel_units=[unit for _, unit in run.channels],
         spectra=spectra.reshape(rows, columns, -1),
@@ -131,17 +157,3 @@ def _of_grid(run: Run) -> Cube:
     spectra[row, column], heights[0, row, column], measured[row, column] = spectrum, height, True
     unit = run.unit("spectrometer_height")
     return Cube(heights, ["height of the spectrum"], [unit], spectra, measured, (x_min, x_max, y_min, y_max))
-
-
-def _filled(run: Run, cube: Cube, truth: bool) -> NDArray[np.float64]:
-    """Return the spectra with the truth where nothing was measured."""
-    missing = f"only {cube.measured.sum()} of {cube.measured.size} places were measured, and no spectrum is invented"
-    if run.history.reference is None:
-        raise ExportError(f"{missing}; the truth is not known, so export the run to .nxs instead")
-    if not truth:
-        raise ExportError(f"{missing}; fill the others with the true spectra that the simulation recorded (--truth)")
-    return np.where(cube.measured[..., None], cube.spectra, run.history.reference.reshape(cube.spectra.shape))
-
-
-def _spectra(run: Run) -> str:
-    return f"with {len(run.history.of(Point))} spectra" if run.has_spectra else "without spectra"

@@ -1,17 +1,23 @@
 """What all figures of a run share: colours, maps over the pool, labels with units."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from agents.pool import lattice
 from agents.protocols import Pool
 from curio_plans.documents.history import History
 from curio_plans.documents.streams import Point
 
 Array = NDArray[np.floating[Any]]
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 ACCENT, QUIET = "#c2410c", "#64748b"
 FLOOR_COLOURS = {"patch": "#0f766e", "position": "#7c3aed", "patch and position": "#475569"}
@@ -33,16 +39,28 @@ def draw_frame(axes: Axes, history: History) -> None:
 
 
 def draw_map(axes: Axes, pool: Pool, values: Array, label: str, **style: Any) -> None:
-    """Draw `values` (N,) over the pool as a picture with a colour bar; `style` goes to ``imshow``."""
-    grid, positions = pool.grid, pool.positions
-    half = [np.ptp(positions[:, axis]) / max(grid[1 - axis] - 1, 1) / 2 for axis in (0, 1)]
-    low, high = positions.min(axis=0) - half, positions.max(axis=0) + half
-    shown = axes.imshow(
-        values.reshape(grid),
-        origin="lower",
-        extent=(float(low[0]), float(high[0]), float(low[1]), float(high[1])),
-        **{"cmap": "viridis", "vmax": float(np.nanpercentile(values, 99)), **style},
-    )
+    """Draw `values` (N,) over the pool; see :func:`draw_places`."""
+    draw_places(axes, pool.positions, values, label, **style)
+
+
+def draw_places(axes: Axes, positions: Array, values: Array, label: str, **style: Any) -> None:
+    """Draw `values` (N,) at positions (N, 2) in nm as a picture with a colour bar; `style` as for ``imshow``.
+
+    Where the positions form a grid with gaps, the gaps stay empty; where they form none, each is a dot.
+    """
+    style = {"cmap": "viridis", "vmax": float(np.nanpercentile(values, 99)), **style}
+    found = lattice(np.asarray(positions, np.float64))
+    if found is None:
+        shown: Any = axes.scatter(positions[:, 0], positions[:, 1], c=values, s=14, **style)
+        axes.set_aspect("equal")
+    else:
+        grid, nodes = found
+        picture = np.full(grid, np.nan)
+        picture[nodes[:, 0], nodes[:, 1]] = values
+        half = [np.ptp(positions[:, axis]) / max(grid[1 - axis] - 1, 1) / 2 for axis in (0, 1)]
+        low, high = positions.min(axis=0) - half, positions.max(axis=0) + half
+        extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+        shown = axes.imshow(picture, origin="lower", extent=extent, **style)
     axes.figure.colorbar(shown, ax=axes, label=label, shrink=0.75)
 
 
@@ -60,6 +78,10 @@ def belief(history: History, maps: Mapping[str, Array], name: str) -> tuple[Arra
     return maps[name], "relative to the mean" if name == "predicted_error" else ""
 
 
+def _times(value: float, _: int, factor: float) -> str:
+    return f"{value * factor:g}"
+
+
 def leave_blank(axes: Axes, reason: str) -> None:
     """Say in empty axes why they are empty."""
     axes.text(0.5, 0.5, reason, ha="center", va="center", transform=axes.transAxes, color=QUIET)
@@ -68,11 +90,16 @@ def leave_blank(axes: Axes, reason: str) -> None:
 
 
 def title(history: History) -> str:
-    """Return plan, agent and uid of a run, as the title of a figure."""
+    """Return plan, agent, uid, sample and date of a run, as the title of a figure."""
     start = history.start or {}
     agent = start.get("agent")
     name = agent.get("agent", "") if isinstance(agent, Mapping) else ""
-    return f"{start.get('plan_name', 'run')} {name}   {str(start.get('uid', ''))[:8]}"
+    experiment = start.get("experiment")
+    sample = experiment.get("sample") if isinstance(experiment, Mapping) else None
+    told = str(sample.get("name", "")) if isinstance(sample, Mapping) else ""
+    day = f"{datetime.fromtimestamp(start['time']).astimezone():%Y-%m-%d}" if "time" in start else ""
+    plan = f"{start.get('plan_name', 'run')} {name}   {str(start.get('uid', ''))[:8]}"
+    return "   ".join(text.replace("$", r"\$") for text in (plan, told, day) if text)
 
 
 def spectrum_unit(history: History) -> str:
@@ -88,10 +115,40 @@ def draw_spectra(axes: Axes, history: History, *spectra: tuple[Array, Mapping[st
     about = history.spectroscopy
     known = all(spectrum.shape == about.axis.shape for spectrum, _ in spectra)
     for spectrum, style in spectra:
-        axes.plot(about.axis if known else np.arange(len(spectrum)), spectrum, **style)
-    unit = f" / {about.axis_unit}" if about.axis_unit else ""
-    axes.set_xlabel(f"{about.axis_name}{unit}" if known else "step")
-    axes.set_ylabel(f"{about.quantity or 'spectrum'} / {spectrum_unit(history)}")
+        axes.plot(*broken(about.axis if known else np.arange(len(spectrum), dtype=float), spectrum), **style)
+    label_axes(
+        axes,
+        (about.axis_name, about.axis_unit) if known else ("step", ""),
+        (about.quantity or "spectrum", spectrum_unit(history)),
+    )
+
+
+def broken(axis: Array, spectrum: Array) -> tuple[Array, Array]:
+    """Return an axis and a spectrum (K,) with a gap wherever the axis jumps back: one sweep is one line.
+
+    A jump is a step more than five times as large as the median one, as between a forward and a backward sweep that
+    both are stored from low to high.
+    """
+    steps = np.abs(np.diff(axis))
+    jumps = 1 + np.flatnonzero(steps > 5 * np.median(steps)) if len(steps) > 2 else np.array([], np.intp)
+    return np.insert(np.asarray(axis, float), jumps, np.nan), np.insert(np.asarray(spectrum, float), jumps, np.nan)
+
+
+def label_axes(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
+    """Label both axes with name and unit. Where numbers are small or large, the label has their power of ten.
+
+    Matplotlib would write the power into the corner, where the title is.
+    """
+    for line, (name, unit), limits in (
+        (axes.xaxis, x, axes.get_xlim()),
+        (axes.yaxis, y, axes.get_ylim()),
+    ):
+        largest = max(abs(limit) for limit in limits)
+        power = 3 * int(np.floor(np.log10(largest) / 3)) if largest > 0 and not 1e-2 <= largest < 1e5 else 0
+        scale = "10" + str(power).translate(_SUPERSCRIPT) if power else ""
+        line.set_label_text(f"{name} / {scale} {unit}".replace("/  ", "/ ").rstrip() if scale or unit else name)
+        if power:
+            line.set_major_formatter(FuncFormatter(partial(_times, factor=10.0**-power)))
 
 
 def measured_style(label: str) -> dict[str, Any]:

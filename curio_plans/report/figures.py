@@ -120,12 +120,12 @@ def maps(history: AgentRun, data: xarray.Dataset) -> Figure:
     drawing = Figure(figsize=(3.6 * (len(names) + compare), 3.6), layout="constrained")
     panels = drawing.subplots(1, len(names) + compare, squeeze=False)[0]
     measured = data["measured"].to_numpy()
-    x, y = np.meshgrid(data["x"], data["y"])
+    x, y = history.pool.positions.T
     drawn = {name: data[name].to_numpy().ravel() for name in names}
     for axes, name in zip(panels, names, strict=False):
         values, unit = belief(history, drawn, name)
         draw_map(axes, history.pool, values, f"rms / {spectrum_unit(history)}" if name == "error" else unit)
-        axes.plot(x[measured], y[measured], ".", color="white", ms=1.5)
+        axes.plot(x[measured.ravel()], y[measured.ravel()], ".", color="white", ms=1.5)
         axes.set(title=_MAP_TITLES.get(name, name), xlabel="x / nm")
     if compare:
         (expected, _), true, known = belief(history, drawn, "predicted_error"), drawn["error"], measured.ravel()

@@ -1,7 +1,9 @@
 """One picture of a run: where it measured, and what its agent expected and learned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agents.protocols import Pool
 from curio_plans.documents.history import History
-from curio_plans.documents.streams import Point
+from curio_plans.documents.streams import HUMAN, Point
 from curio_plans.report.drawing import (
     ACCENT,
     ALL_EQUAL,
@@ -30,6 +32,13 @@ from curio_plans.report.drawing import (
 from curio_plans.report.summary import ReportError
 from curio_plans.study import floors
 from curio_plans.study.evaluation import LEAST, Evaluation, final_prediction
+
+_MARKS: Mapping[str, Mapping[str, Any]] = {
+    "initial": {"marker": "o", "mfc": "none", "mec": "#56b4e9", "ms": 5},
+    "check": {"marker": "s", "mfc": "none", "mec": "#cc79a7", "ms": 5},
+    HUMAN: {"marker": "*", "mfc": "#f0e442", "mec": "black", "ms": 9, "mew": 0.6},
+}
+"""How points are marked that are not just the next of the agent's, by their phase."""
 
 EXAMPLES = 3
 """Number of spectra that are drawn."""
@@ -128,17 +137,19 @@ def _model(history: History, pool: Pool) -> _Model | None:
 
 def _draw_path(axes: Axes, history: History) -> None:
     draw_frame(axes, history)
-    begun = {decision.candidate for decision in history.decisions if decision.phase == "initial"}
-    initial = np.array([one.position for one in history.observations if one.index in begun])
-    chosen = np.array([
-        (number, *one.position) for number, one in enumerate(history.observations, start=1) if one.index not in begun
-    ])  # fmt: skip
-    if len(initial):
-        axes.plot(initial[:, 0], initial[:, 1], "o", mfc="none", mec="#38bdf8", ms=5, label="initial")
-        axes.legend(loc="upper right", fontsize=7)
+    phases = {decision.candidate: decision.phase for decision in history.decisions}
+    places = [(number, *one.position) for number, one in enumerate(history.observations, start=1)]
+    named = [phases.get(one.index, "") for one in history.observations]
+    chosen = np.array([place for place, phase in zip(places, named, strict=True) if phase not in _MARKS])
     if len(chosen):
         axes.plot(chosen[:, 1], chosen[:, 2], "-", color=ACCENT, lw=0.4, alpha=0.6)
         _draw_in_order(axes, chosen)
+    for phase, style in _MARKS.items():
+        marked = np.array([place for place, name in zip(places, named, strict=True) if name == phase])
+        if len(marked):
+            axes.plot(marked[:, 1], marked[:, 2], ls="none", label=phase, **style)
+    if not _MARKS.keys().isdisjoint(named):  # beside the image, off the points
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, fontsize=7, frameon=False)
 
 
 def _draw_in_order(axes: Axes, places: Array) -> None:
@@ -168,7 +179,7 @@ def _draw_true_error(axes: Axes, history: History, pool: Pool, model: _Model | N
 def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> None:
     axes.set(title="learning curve", xlabel="measured points", ylabel="NMSE (1 = mean spectrum)")
     if evaluation is None:
-        return leave_blank(axes, f"the truth is not known, or fewer than {LEAST} points")
+        return _draw_estimate(axes, history)
     if evaluation.all_equal:
         return leave_blank(axes, ALL_EQUAL)
     unit = evaluation.mean_spectrum
@@ -186,6 +197,21 @@ def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> 
     axes.set_ylim(low, high + 0.65 * (high - low))  # room for the legend
     axes.legend(fontsize=7, loc="upper right", title="ridge: on random points", title_fontsize=7)
     return None
+
+
+def _draw_estimate(axes: Axes, history: History) -> None:
+    """Draw what the agent believed of its error, where the truth is not known."""
+    told = [(made.observations, made.estimate) for made in history.decisions if made.estimate is not None]
+    if not told:
+        leave_blank(axes, f"the truth is not known,\nor fewer than {LEAST} points")
+        return
+    points = [observations for observations, _ in told]
+    low, error, high = zip(*((one.low, one.error, one.high) for _, one in told), strict=True)
+    axes.axhline(1, color=QUIET, lw=0.8, ls=":", label="mean spectrum")
+    axes.fill_between(points, low, high, color=ACCENT, alpha=0.2, lw=0, label="90 % interval")
+    axes.plot(points, error, color=ACCENT, lw=1.5, label="agent's estimate")
+    axes.set(title="learning curve, estimated", ylim=(0, None))
+    axes.legend(fontsize=7)
 
 
 def _some_points(points: list[Point]) -> list[_Example]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.protocols import Pool
 from curio_plans.documents.history import History
+from curio_plans.documents.start import is_of_agent
 from curio_plans.documents.streams import Point, Rejected
 from curio_plans.study.common import describe_config
 
@@ -26,7 +28,7 @@ def summary(history: History) -> dict[str, str]:
         "plan": str(start.get("plan_name", "unknown")),
         "status": str(history.stop["exit_status"]) if history.stop else "no stop document: running, or ended badly",
         "sample": _sample(start.get("sample")),
-        **(_of_agent(history, start) if _has_agent(start) else _of_other(history)),
+        **(_of_agent(history, start) if is_of_agent(start) else _of_other(history)),
     }
     if rejected := history.of(Rejected):
         facts["rejected"] = _reasons([bad.reason for bad in rejected])
@@ -35,14 +37,22 @@ def summary(history: History) -> dict[str, str]:
     if (estimate := history.estimate) is not None:
         facts["error"] = f"last estimated {estimate}, of which noise {estimate.noise:.3g}"
     if history.pool is not None:
-        rows, columns = history.pool.grid
-        facts["pool"] = f"{len(history.pool)} candidates ({rows} × {columns}), window {start['pool']['window']} px"
+        facts["pool"] = _pool(history.pool, start["pool"])
     seconds = np.array([decision.think_time for decision in history.decisions if decision.phase != "initial"])
     if seconds.size:
         facts["thinking"] = f"{seconds.mean():.2f} s a decision on average, {seconds.sum():.0f} s in all"
+    if places := _places([decision.place for decision in history.decisions if decision.place is not None]):
+        facts["thought at"] = places
     if history.time:
-        facts["instrument time"] = f"{history.time / 60:.1f} min"
+        measuring = sum(last - first for first, last in history.spans)
+        facts["instrument time"] = f"{measuring / 60:.1f} min from the first to the last measurement"
     return {label: text for label, text in facts.items() if text}
+
+
+def _pool(pool: Pool, recipe: Mapping[str, Any]) -> str:
+    grid = "no grid" if pool.grid is None else "{} × {}".format(*pool.grid)
+    reflected = ", reflected at the edge" if recipe.get("edge") == "reflect" else ""
+    return f"{len(pool)} candidates ({grid}), window {recipe['window']} px{reflected}"
 
 
 def _sample(described: Any) -> str:
@@ -56,11 +66,6 @@ def _sample(described: Any) -> str:
     return f"{text}, seed {sample['seed']}" if "seed" in sample else text
 
 
-def _has_agent(start: Mapping[str, Any]) -> bool:
-    """Tell whether an agent was to decide; plans of a user's own may keep something else as ``agent``."""
-    return isinstance(start.get("agent"), Mapping) and "points" in start
-
-
 def _of_agent(history: History, start: Mapping[str, Any]) -> dict[str, str]:
     prior = [f"{run['uid'][:8]} ({run['observations']} spectra)" for run in start.get("learned_from", [])]
     return {
@@ -68,6 +73,14 @@ def _of_agent(history: History, start: Mapping[str, Any]) -> dict[str, str]:
         "learned from": ", ".join(prior),
         "points": f"{len(history.observations)} measured of {start['points']} planned",
     }
+
+
+def _places(places: Sequence[Mapping[str, Any]]) -> str:
+    """Return where decisions were thought, with the number of each where there are several."""
+    counted = Counter(f"{place.get('address', 'here')} ({place['host']}, {place['device']})" for place in places)
+    if len(counted) == 1:
+        return next(iter(counted))
+    return ", ".join(f"{text}: {count}" for text, count in counted.items())
 
 
 def _of_other(history: History) -> dict[str, str]:

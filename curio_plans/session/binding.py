@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from curio_plans.rules.elsewhere import HERE
 from curio_plans.run.plan import plan as plan_decorator
 
 AnyPlan = Callable[..., Any]
@@ -35,6 +36,27 @@ def bind(plan: AnyPlan, **fixed: Any) -> AnyPlan:
     return _plan(generator, signature.replace(parameters=parameters))
 
 
+def default(plan: AnyPlan, **values: Any) -> AnyPlan:
+    """Return `plan` with other defaults of keyword arguments.
+
+    Raises
+    ------
+    TypeError
+        If the plan has no such argument.
+    """
+    signature = _signature(plan, values)
+
+    @functools.wraps(plan)
+    def generator(*args: Any, **kwargs: Any) -> Any:
+        return (yield from plan(*args, **{**values, **kwargs}))
+
+    parameters = [
+        parameter.replace(default=values[name]) if name in values else parameter
+        for name, parameter in signature.parameters.items()
+    ]
+    return _plan(generator, signature.replace(parameters=parameters))
+
+
 def name_agent(plan: AnyPlan, configure: Callable[..., dict[str, Any]]) -> AnyPlan:
     """Return `plan` with its argument ``agent`` given by name, and ``options`` for it.
 
@@ -44,7 +66,8 @@ def name_agent(plan: AnyPlan, configure: Callable[..., dict[str, Any]]) -> AnyPl
         Has the argument ``agent``, a config.
     configure : callable
         Makes the full config from a name and options; :func:`agents.registry.configure`. It refuses unknown names and
-        options before anything moves. It also completes a config that is given in place of the name.
+        options before anything moves. It also completes a config that is given in place of the name. Where an agent
+        thinks elsewhere, that place does this.
 
     Examples
     --------
@@ -56,9 +79,11 @@ def name_agent(plan: AnyPlan, configure: Callable[..., dict[str, Any]]) -> AnyPl
     @functools.wraps(plan)
     def generator(*args: Any, options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
         agent = given.arguments["agent"]
         config = {**({"agent": agent} if isinstance(agent, str) else agent), **(options or {})}
-        given.arguments["agent"] = configure(config.pop("agent"), **config)
+        thinks_here = given.arguments.get("agent_at") in (None, HERE)
+        given.arguments["agent"] = configure(config.pop("agent"), **config) if thinks_here else config
         return (yield from plan(*given.args, **given.kwargs))
 
     options = inspect.Parameter(

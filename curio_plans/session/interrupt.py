@@ -2,25 +2,41 @@
 
 import atexit
 import functools
+import logging
+import mmap
 import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
 
 from bluesky import RunEngine
 from bluesky.preprocessors import msg_mutator
-from bluesky.utils import Msg, TransitionError  # type: ignore[attr-defined]  # it has no public place
+from bluesky.utils import Msg, RunEngineControlException, TransitionError  # type: ignore[attr-defined]
+
+from curio_plans.store.callbacks import CallbackExitError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 """What ends a run: Ctrl-C, a service manager, a closed terminal, Ctrl-backslash."""
 
 _RETRY_S = 0.05
+_RESERVE = 2**26
+_NO_MEMORY = "no memory is left for the documents of the run; it ends here"
 
 
-class CallbackExitError(RuntimeError):
-    """A document callback tried to end the program in the middle of a run."""
+class _InOneLine(logging.Filter):
+    """Tells of a run that was ended on request without a traceback: where the plan was is of no interest."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the traceback out; pass over what only concerns tracing, which we do not use."""
+        if record.exc_info and isinstance(record.exc_info[1], RunEngineControlException):
+            record.exc_info = None
+        return record.msg != "No open traces left to close!"
+
+
+_IN_ONE_LINE = _InOneLine()
 
 
 class OrderlyEngine(RunEngine):
@@ -28,12 +44,18 @@ class OrderlyEngine(RunEngine):
 
     When a callback ends the program, the run ends, with the tip withdrawn; otherwise ``sys.exit()`` in a callback would
     end the engine's event loop, and the engine would wait for ever. The reason given to :meth:`abort` goes into the
-    stop document; otherwise it would be lost where the plan closes its run itself.
+    stop document; otherwise it would be lost where the plan closes its run itself. The log has one line of such a run,
+    without a traceback.
+
+    Some memory is kept in reserve. Where a callback, such as one that stores documents, finds none, the reserve lets
+    the plan withdraw the tip and close its run.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.log.logger.addFilter(_IN_ONE_LINE)
         self._abortion = ""
+        self._reserve: mmap.mmap | None = None
         self.preprocessors.append(functools.partial(msg_mutator, msg_proc=self._explain))
 
     def abort(self, reason: str = "") -> Any:
@@ -44,6 +66,8 @@ class OrderlyEngine(RunEngine):
     def _explain(self, message: Msg) -> Msg:
         if message.command == "open_run":
             self._abortion = ""
+            with suppress(OSError):  # there is none to reserve
+                self._reserve = mmap.mmap(-1, _RESERVE)  # it takes none before it is written to
         if message.command != "close_run" or not self._abortion or message.kwargs.get("reason"):
             return message
         return message._replace(kwargs={**message.kwargs, "reason": self._abortion})
@@ -55,13 +79,17 @@ class OrderlyEngine(RunEngine):
         ------
         CallbackExitError
             In place of SystemExit and KeyboardInterrupt.
+        MemoryError
+            If a callback raises one.
         """
         try:
             super().emit_sync(name, doc)  # type: ignore[no-untyped-call]
         except (SystemExit, KeyboardInterrupt) as error:
-            raise CallbackExitError(
-                f"a callback raised {type(error).__name__} at the {name.name} document; the run ends here"
-            ) from error
+            raise CallbackExitError(error, name) from error
+        except MemoryError:
+            if self._reserve is not None:
+                self._reserve.close()
+            raise MemoryError(_NO_MEMORY) from None
 
 
 def leave_in_order(engine: Any) -> None:

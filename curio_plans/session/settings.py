@@ -10,6 +10,12 @@ that it may hold::
     uri = "http://127.0.0.1:8000"
     api_key = "secret"                   # better: CURIO_TILED_API_KEY
 
+    [agent_at]                           # where agents think, instead of in this process; see curio think
+    address = "http://gpu:8765"
+    key = "secret"                       # better: CURIO_THINK_KEY
+    wait = 300.0                         # seconds, then pause, local or end; also slow and withdraw_after
+    then = "pause"
+
     [backend]
     name = "twin"                        # twin, recorded, epics, … or "package.module:function"
     options = { seed = 3 }               # what that backend takes
@@ -17,8 +23,18 @@ that it may hold::
     [envelope]                           # tighter limits than the instrument's own
     amplitude_max = 8.0
 
+    [log]                                # what is logged, and where
+    file = "curio.log"
+
+    [publish]                            # documents as they are emitted, through a 0MQ proxy
+    zmq = "localhost:5577"
+
+    [setup]                              # how the microscope is set at the start of a session
+    pixels = 64
+
 Environment variables come before the file: ``CURIO_DATA``, ``CURIO_TILED_URI``, ``CURIO_TILED_API_KEY``,
-``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the file of a recorded sample.
+``CURIO_AGENT_AT``, ``CURIO_THINK_KEY``, ``CURIO_BACKEND``, ``CURIO_BACKEND_OPTIONS`` (JSON), and ``CURIO_SAMPLE``, the
+file of a recorded sample.
 """
 
 import json
@@ -26,9 +42,12 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curio_plans.rules.elsewhere import Elsewhere
+from curio_plans.rules.setup import Setup
 
 FILE = "curio.toml"
 Check = Callable[[str, Mapping[str, Any]], None]
@@ -60,14 +79,48 @@ class Backend(_Table):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class Log(_Table):
+    """What is logged and where; see the page about logging."""
+
+    file: Path | None = None
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    json_lines: bool = False
+
+
+class Publish(_Table):
+    """Where documents are published as they are emitted."""
+
+    zmq: str
+    prefix: str = ""
+
+
+class AgentAt(Elsewhere):
+    """Where agents think, and the key of that place."""
+
+    key: str | None = None
+
+    def rule(self) -> dict[str, Any]:
+        """Return it without the key: what a start document keeps."""
+        return self.model_dump(mode="json", exclude={"key"})
+
+
 class Settings(_Table):
     """All settings; those left out have these defaults."""
 
     data: Path = Path("curio-data")
     doses: Path | None = None
     tiled: Tiled | None = None
+    agent_at: AgentAt | None = None
     backend: Backend = Backend()
     envelope: dict[str, Any] = Field(default_factory=dict)
+    setup: Setup = Setup()
+    log: Log | None = None
+    publish: Publish | None = None
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "tiled": Tiled, "backend": Backend, "agent_at": AgentAt, "setup": Setup, "log": Log, "publish": Publish,
+}  # fmt: skip
 
 
 def load_settings(
@@ -136,6 +189,9 @@ def _from(environment: Mapping[str, str]) -> dict[str, Any]:
     }
     if tiled:
         found["tiled"] = tiled
+    place = {"address": given.get("CURIO_AGENT_AT"), "key": given.get("CURIO_THINK_KEY")}
+    if found_place := {name: value for name, value in place.items() if value}:
+        found["agent_at"] = found_place
     if "CURIO_SAMPLE" in given and "CURIO_BACKEND" in given:
         raise SettingsError("environment: CURIO_SAMPLE and CURIO_BACKEND each choose the instrument; unset one")
     if "CURIO_SAMPLE" in given:
@@ -158,10 +214,15 @@ def _options(text: str) -> Any:
 
 
 def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the environment over the file: a backend as a whole, a server key by key."""
+    """Put the environment over the file: a backend as a whole, a server and a place key by key."""
+    if isinstance(content.get("agent_at"), str):
+        content = {**content, "agent_at": {"address": content["agent_at"]}}
     merged = {**content, **overrides}
-    if isinstance(content.get("tiled"), dict) and "tiled" in overrides:
-        merged["tiled"] = {**content["tiled"], **overrides["tiled"]}
+    for table in ("tiled", "agent_at"):
+        if isinstance(content.get(table), dict) and table in overrides:
+            merged[table] = {**content[table], **overrides[table]}
+    if overrides.get("agent_at", {}).keys() == {"key"} and "agent_at" not in content:
+        del merged["agent_at"]  # the key of a place that is not used
     return merged
 
 
@@ -170,8 +231,7 @@ def _sentence(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     value = "…" if "key" in name else repr(fault["input"])  # an API key belongs into no log
     if fault["type"] == "extra_forbidden" and tables[:1] != ["envelope"]:
-        table: dict[str, type[_Table]] = {"tiled": Tiled, "backend": Backend}
-        known = (table[tables[0]] if tables else Settings).model_fields
+        known = (_TABLES[tables[0]] if tables else Settings).model_fields
         return f"there is no setting {name} (= {value}); known are {', '.join(known)}"
     if fault["type"] == "missing":
         return f"{'.'.join(tables)} needs the setting {key}"

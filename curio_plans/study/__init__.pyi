@@ -4,6 +4,7 @@ from .errors import belief_maps, error_curve
 from .evaluation import Curve, Evaluation, evaluate, evaluation_rows, learning_curve
 from .explain import ExplainError, Explanation, explain
 from .latent import latent_clusters
+from .measured import measured_image, measured_points
 from .patches import patch_sizes
 from .points import acquisitions
 from .replay import Difference, Verdict, verify
@@ -28,6 +29,8 @@ __all__ = [
     "explain",
     "latent_clusters",
     "learning_curve",
+    "measured_image",
+    "measured_points",
     "patch_sizes",
     "rebuild_agent",
     "verify",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Config
+from agents.protocols import Agent, Config, for_agent
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.prior_runs import check_prior_runs
 
@@ -41,7 +41,7 @@ def rebuild_agent(history: AgentRun, build: Build) -> Agent:
     """
     check_prior_runs(history.start, history.past)
     agent = build(history.config)
-    agent.ingest(*history.records)
+    agent.ingest(*for_agent(agent, history.records))
     return agent
 
 

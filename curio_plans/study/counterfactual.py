@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Agent, Config, Context, Observation, Pool, Question, Suggestion
+from agents.protocols import Agent, Config, Context, Observation, Pool, Question, Suggestion, for_agent
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.events import Document, Stored
 from curio_plans.documents.prior_runs import learns_from_prior_runs
@@ -196,6 +196,7 @@ class _Walk:
 
     def __init__(self, history: AgentRun, agent: Agent, truth: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         self.agent, self.chosen, self.wishes = agent, list[int](), list[int]()
+        self._history = history
         self._pool, self._truth, self._counts, self._budget = history.pool, truth, counts, history.budget
         self._known, self._axis = _known(truth), history.observations[0].axis
         self._errors: list[float] = []
@@ -205,13 +206,14 @@ class _Walk:
             begin = len(history.past)
             self.label += ", without the prior runs"
         # Prior runs, the pool, and what is out of reach.
-        agent.ingest(*history.records[begin : history.decisions[0].records])
+        agent.ingest(*for_agent(agent, history.records[begin : history.decisions[0].records]))
 
     def step(self, number: int) -> None:
         """Decide, measure there, and learn."""
-        wish = self._suggest(())
+        avoid = self._avoided(number)
+        wish = self._suggest((), avoid)
         unknown = np.flatnonzero(~self._known)
-        index = wish.index if self._known[wish.index] else self._suggest(tuple(unknown.tolist())).index
+        index = wish.index if self._known[wish.index] else self._suggest(tuple(unknown.tolist()), avoid).index
         self.wishes.append(wish.index)
         self.chosen.append(index)
         place = self._pool.positions[index]
@@ -227,9 +229,19 @@ class _Walk:
         curve = Curve(self._counts[known], errors[known], np.zeros(int(known.sum())))
         return curve.relative(_floor(self._truth)) if known.any() else None
 
-    def _suggest(self, pending: tuple[int, ...]) -> Suggestion:
+    def _avoided(self, number: int) -> tuple[int, ...]:
+        """Return what a human did not want at a stored decision; nothing where the other agent has all the rest."""
+        decisions = self._history.decisions
+        if number >= len(decisions):
+            return ()
+        avoid = self._history.context(decisions[number].records, number).avoid
+        left = self._known.copy()
+        left[[*avoid, *self.chosen]] = False
+        return avoid if left.any() else ()
+
+    def _suggest(self, pending: tuple[int, ...], avoid: tuple[int, ...]) -> Suggestion:
         try:
-            answer = self.agent.suggest(1, Context(self._budget, pending))
+            answer = self.agent.suggest(1, Context(self._budget, pending, avoid))
         except ValueError as error:
             raise ReplayError(f"the other agent cannot decide on this run: {error}") from error
         if isinstance(answer, Question):

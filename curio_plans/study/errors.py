@@ -80,9 +80,10 @@ def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
     Returns
     -------
     xarray.Dataset
-        On ``row`` and ``column`` of the candidates: the agent's maps (``predicted_error``, ``exploration``, ``score``
-        …), ``measured``, and where the truth is known ``error``, the rms error of the predicted spectrum. Coordinates
-        ``x`` and ``y`` in nm. Attributes: ``observations``, and ``rank_correlation`` (Spearman) of predicted and true
+        On ``row`` and ``column`` of the candidates, or on ``candidate`` where they form no grid: the agent's maps
+        (``predicted_error``, ``exploration``, ``score`` …), ``measured``, and where the truth is known ``error``, the
+        rms error of the predicted spectrum. Coordinates ``x`` and ``y`` in nm. Attributes: ``observations``, and
+        ``rank_correlation`` (Spearman) of predicted and true
         error where nothing was measured: 1 if the agent knows where it is wrong, 0 if it has no idea.
 
     Raises
@@ -103,6 +104,9 @@ def belief_maps(history: AgentRun, number: int = -1) -> xarray.Dataset:
         if "predicted_error" in maps and _varies(maps["predicted_error"][~known], maps["error"][~known]):
             found = spearmanr(maps["predicted_error"][~known], maps["error"][~known])
             attributes["rank_correlation"] = float(found.statistic)
+    if pool.grid is None:
+        coordinates = {name: ("candidate", pool.positions[:, axis]) for axis, name in enumerate("xy")}
+        return xarray.Dataset({name: ("candidate", values) for name, values in maps.items()}, coordinates, attributes)
     x, y = (pool.positions[:, axis].reshape(pool.grid) for axis in (0, 1))
     return xarray.Dataset(
         {name: (("row", "column"), values.reshape(pool.grid)) for name, values in maps.items()},

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agents.protocols import Exclusion, Observation
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.events import Document, Stored
-from curio_plans.documents.streams import BeliefMap, Decision
+from curio_plans.documents.streams import HUMAN, BeliefMap, Decision, Steered
 from curio_plans.study.common import as_lines, describe_config
 
 SCORE = "score"
@@ -85,11 +85,19 @@ class Explanation:
         here = _rms(self.belief.prediction[self.outcome.index], self.outcome.spectrum)
         return here, float(np.median(before)) if before else float("nan")
 
+    @property
+    def _picks(self) -> list[Steered]:
+        """The act of the human who decided this; empty where the agent did."""
+        if self.decision.phase != HUMAN:
+            return []
+        acts = self.history.of(Steered)
+        return [act for act in acts if act.act == "pick" and act.candidate == self.decision.candidate][-1:]
+
     def rows(self) -> list[tuple[str, str]]:
         """Return the explanation as labelled text."""
         decision = self.decision
         x, y = decision.position
-        budget = self.history.budget
+        budget = self.history.context(decision.records, decision.number).budget
         excluded = sum(isinstance(record, Exclusion) for record in self.history.records[: decision.records])
         known = f"{decision.observations} of {budget} spectra"
         if self.history.past:
@@ -98,6 +106,7 @@ class Explanation:
         where = f"candidate {decision.candidate} at ({x:.1f}, {y:.1f}) nm, phase {decision.phase}"
         rows = [
             ("decision", f"{decision.number + 1} of {budget}: {where}"),
+            *[("picked by", act.by) for act in self._picks],
             ("agent", describe_config(self.history.config)),
             ("score", _number(decision.score)),
         ]
@@ -173,7 +182,8 @@ def explain(documents: Iterable[Document], number: int, *, stored: Stored | None
     known = history.records[: decision.records]
     available = np.ones(len(history.pool), dtype=bool)
     available[[record.index for record in known if isinstance(record, Observation | Exclusion)]] = False
-    available[list(history.context(decision.records, decision.number).pending)] = False
+    context = history.context(decision.records, decision.number)
+    available[[*context.pending, *context.avoid]] = False
     places = [record.position for record in known if isinstance(record, Observation)]
     distances = np.hypot(*(np.array(places) - decision.position).T) if places else np.array([np.nan])
     return Explanation(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import xarray
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from sklearn.model_selection import KFold
 
-from agents.pool import make_pool
 from agents.protocols import Pool
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.study.common import AnalysisError, Build, Progress, measured_spectra
@@ -102,10 +102,8 @@ def _agent_prediction(
 
 def _recut(history: AgentRun, window: int) -> Pool:
     """Return all patches of `window` px of the run's image."""
-    image = history.images[0]
-    frame = image.frame[[image.channels.index(name) for name in history.start["pool"]["channels"]]]
     try:
-        return make_pool(frame, image.area, window, stride=1)
+        return history.images[0].pool({**history.start["pool"], "window": window, "stride": 1})
     except ValueError as error:
         raise AnalysisError(str(error)) from error
 
@@ -114,5 +112,5 @@ def _nearest(pool: Pool, places: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the candidate at each place (n, 2) in nm; -1 where there is none."""
     distances = cdist(places, pool.positions)
     nearest = distances.argmin(axis=1)
-    pixel = np.ptp(pool.positions[:, 0]) / max(pool.grid[1] - 1, 1)
-    return np.where(distances.min(axis=1) < pixel / 2, nearest, -1)
+    apart = np.asarray(KDTree(pool.positions).query(pool.positions, k=2)[0])  # to itself, and to the nearest other
+    return np.where(distances.min(axis=1) < apart[:, 1].min() / 2, nearest, -1)

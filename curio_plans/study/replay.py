@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from agents.protocols import Agent, Estimate, EstimatesError, Question, RecordError
+from agents.place import describe_place
+from agents.place import differences as places_differ
+from agents.protocols import Agent, Estimate, EstimatesError, Question, RecordError, ThinksElsewhere, for_agent
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.events import Document, Stored
 from curio_plans.documents.start import versions
-from curio_plans.documents.streams import Decision, Ending
+from curio_plans.documents.streams import HUMAN, Decision, Ending
 from curio_plans.rules.stopping import StoppingRule
 from curio_plans.study.common import Build, Progress, ReplayError
 from curio_plans.validation import validated
@@ -45,6 +48,9 @@ class Verdict:
         The first difference; None if there is none.
     versions : mapping of str to (stored, present)
         Packages whose version differs.
+    places : mapping of str to (stored, present)
+        What differs between the place where the first different decision was thought and that of the replay, of a run
+        whose agent thought elsewhere.
     """
 
     initial: int
@@ -53,6 +59,7 @@ class Verdict:
     chosen_identical: int
     first: Difference | None
     versions: Mapping[str, tuple[str, str]]
+    places: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def identical(self) -> bool:
@@ -72,10 +79,13 @@ class Verdict:
             f"  stored:   {self.first.stored}",
             f"  replayed: {self.first.replayed}",
         ]
+        if self.places:
+            lines.append("it was thought at another place, which differs in:")
+            lines += [f"  {name}: stored {old}, present {new}" for name, (old, new) in self.places.items()]
         if self.versions:
             lines.append("these versions differ, and any of them may be the reason:")
             lines += [f"  {name}: stored {old}, present {new}" for name, (old, new) in self.versions.items()]
-        else:
+        elif not self.places:
             lines.append(
                 "all package versions agree; possible reasons are another machine or thread count, an agent that is "
                 "not deterministic, or documents that were changed after the run"
@@ -126,7 +136,7 @@ def verify(
         if progress is not None:
             progress(decision.number + 1, len(history.decisions))
     compared.append(_compare_ending(replay, history))
-    return _verdict(history, [difference for difference in compared if difference is not None])
+    return _verdict(history, [difference for difference in compared if difference is not None], replay.place)
 
 
 def changed_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -150,11 +160,20 @@ class _Replay:
         self.failure = ""
         self._history, self._agent, self._ingested = history, agent, 0
 
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """Where the rebuilt agent thinks."""
+        return self._agent.place if isinstance(self._agent, ThinksElsewhere) else describe_place(self._agent.config)
+
     def decide(self, stored: Decision) -> str:
         """Return, as text, what the agent decides from the records of a stored decision; or why it does not."""
         self._ingest(stored.records)
         if self.failure:
             return self.failure
+        picked = self._history.picked[stored.number]
+        if picked is not None:
+            estimate = None if stored.estimate is None else self._estimate()
+            return _say(picked, HUMAN, math.nan, dict.fromkeys(stored.parts, math.nan), estimate)
         try:
             suggestions = self._agent.suggest(1, self._history.context(stored.records, stored.number))
         except ValueError as error:
@@ -178,7 +197,7 @@ class _Replay:
         if self.failure:
             return
         try:
-            self._agent.ingest(*self._history.records[self._ingested : records])
+            self._agent.ingest(*for_agent(self._agent, self._history.records[self._ingested : records]))
         except RecordError as error:
             self.failure = f"the agent refuses a stored observation: {error}"
         self._ingested = max(self._ingested, records)
@@ -215,14 +234,17 @@ def _compare_ending(replay: _Replay, history: AgentRun) -> Difference | None:
     stored = history.ending
     if stored is None or stored.rule not in ("error", "gain") or replay.failure:
         return None
-    replayed = replay.end(stored, validated(StoppingRule, history.start["plan_args"]["until"], "until"))
+    until = history.standing.until or history.start["plan_args"]["until"]
+    replayed = replay.end(stored, validated(StoppingRule, dict(until), "until"))
     return None if replayed == repr(stored) else Difference(len(history.decisions), repr(stored), replayed)
 
 
-def _verdict(history: AgentRun, differences: Sequence[Difference]) -> Verdict:
+def _verdict(history: AgentRun, differences: Sequence[Difference], place: Mapping[str, Any]) -> Verdict:
     different = {difference.number for difference in differences}
     initial = {decision.number for decision in history.decisions if decision.phase == "initial"}
     chosen = {decision.number for decision in history.decisions} - initial
+    first = history.decisions[differences[0].number :][:1] if differences else []
+    stored = first[0].place if first else None
     return Verdict(
         initial=len(initial),
         initial_identical=len(initial - different),
@@ -230,6 +252,7 @@ def _verdict(history: AgentRun, differences: Sequence[Difference]) -> Verdict:
         chosen_identical=len(chosen - different),
         first=differences[0] if differences else None,
         versions=changed_versions(history.start.get("versions", {})),
+        places={} if stored is None else places_differ(stored, place),
     )
 
 

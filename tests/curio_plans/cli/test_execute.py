@@ -37,7 +37,7 @@ def asking(wanderer):
 def execute(afm, agent, directory):
     with Storage.local(directory) as storage:
         keep_run(
-            make_engine(), afm, lambda ask: curiosity(afm, {}, 5, build=agent, ask=ask),
+            make_engine(), afm, lambda ask, steer: curiosity(afm, {}, 5, build=agent, ask=ask, steer=steer),
             storage, Place(directory), figure=False,
         )  # fmt: skip
 

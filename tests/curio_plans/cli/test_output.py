@@ -92,3 +92,50 @@ def test_a_library_that_prints_to_a_closed_pipe_does_not_fail():
         process.stdin.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up_and_misses_only_what_is_told():
+    code = """
+import os, sys
+from curio_plans.cli.output import console, streams
+from curio_plans.cli.unread import ROOM
+streams.install()
+streams.stop_blocking()
+for number in range(20_000):
+    console.print(f"{number:99}", highlight=False)
+os.write(2, b"not held up")
+sys.stdin.readline()
+console.print("at last", highlight=False)
+streams.wait_for_reader()
+console.print("the end", highlight=False)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr.read(11) == "not held up"
+        first = process.stdout.readline()
+        lines = [first]
+        while "9999" not in lines[-1]:  # there is room again
+            lines.append(process.stdout.readline())
+        process.stdin.write("\n")
+        process.stdin.close()
+        lines += process.stdout.readlines()
+    *numbers, gap, latest, end = [line for line in lines if line.strip()]
+    assert [int(line) for line in numbers] == list(range(len(numbers)))
+    assert 10_000 < len(numbers) < 20_000
+    assert gap == f"[{100 * (20_000 - len(numbers))} bytes were left out here: nobody read the output]\n"
+    assert (latest, end) == ("at last\n", "the end\n")
+    assert process.returncode == 0
+
+
+def test_a_process_that_ends_waits_only_a_moment_for_a_reader_that_does_not_read():
+    code = """
+from curio_plans.cli.output import console, streams
+streams.install()
+streams.stop_blocking()
+for _ in range(2000):
+    console.print(99 * "x")
+streams.tell_losses()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.wait(timeout=60) == 0  # without the limit it would wait until somebody reads

@@ -21,8 +21,7 @@ from curio_plans.documents.start import FORMAT, FormatError
 from curio_plans.export import SUFFIXES, ExportError, export
 from curio_plans.plans import curiosity, grid_spectroscopy, image, spectra_at
 from curio_plans.store.journal import Journal
-from ophyd_devices.twin import recorded
-from ophyd_devices.twin.recorded import load_recorded
+from ophyd_devices.twin import SampleError, recorded, sample_from
 
 EXPERIMENT = {
     "title": "walls",
@@ -115,6 +114,9 @@ def test_a_viewer_finds_what_to_plot(curious, tmp_path):
         bias = file["entry/spectra/bias"]
         assert (bias.attrs["units"], bias.shape) == ("V", (32,))
         assert file["entry/belief/predicted_error"].shape == (4, 5)
+        on_field = [event["data"]["afm_spectrometer_channels"][1] for event in events(curious, "primary")]
+        np.testing.assert_array_equal(file["entry/spectra/on_field_piezoresponse"], on_field)
+        assert file["entry/spectra"].attrs["auxiliary_signals"].tolist() == ["on_field_piezoresponse"]
 
 
 def test_nexus_names_say_what_it_is(curious, tmp_path):
@@ -160,7 +162,7 @@ def test_any_run_can_be_exported(tmp_path):
     with h5py.File(export(documents, tmp_path / "count.h5")) as file:
         assert file["entry/streams/primary/a"][()].tolist() == [1.5] * 3
         assert plots(file) == {}
-    for suffix, words in ((".npz", "got one of 'count' without spectra"), (".hf5", "neither an image nor spectra")):
+    for suffix, words in ((".npz", "got a run of 'count' without spectra"), (".hf5", "neither an image nor spectra")):
         with pytest.raises(ExportError, match=words):
             export(documents, tmp_path / f"count{suffix}")
 
@@ -179,7 +181,7 @@ def test_awkward_channel_names_are_told_apart(names, tmp_path):
 
 
 def test_a_grid_is_a_sample_with_the_same_spectra(grid, tmp_path):
-    sample = load_recorded(export(grid, tmp_path / "grid.npz"))
+    sample = sample_from(export(grid, tmp_path / "grid.npz"))
     assert sample.area == (100.0, 500.0, 200.0, 800.0)
     assert sample.spectroscopy.axis_unit == "V"
     places = [(event["data"]["afm_scanner_x"], event["data"]["afm_scanner_y"]) for event in events(grid, "primary")]
@@ -195,7 +197,7 @@ def test_a_grid_is_a_sample_with_the_same_spectra(grid, tmp_path):
 
 def test_the_chosen_places_and_the_truth_are_a_sample(curious, tmp_path):
     path = export(curious, tmp_path / "run.npz", truth=True)
-    sample = load_recorded(path)
+    sample = sample_from(path)
     frame = events(curious, "image")[0]["data"]["afm_imager_frame"]
     np.testing.assert_array_equal(sample.image, frame[:, 2:-2:4, 2:-2:4][:, :4, :5])
     measured = np.load(path)["measured"]
@@ -204,23 +206,30 @@ def test_the_chosen_places_and_the_truth_are_a_sample(curious, tmp_path):
     np.testing.assert_array_equal(sample.cube[~measured], truth[~measured])
     assert (sample.cube[measured] != truth[measured]).any(), "the twin measures with noise"
     places = [(event["data"]["agent_x"], event["data"]["agent_y"]) for event in events(curious, "agent")]
-    found, _ = sample.spectra(np.array(places), np.asarray(sample.spectroscopy.axis))
+    (found,) = sample.spectra(np.array(places), np.asarray(sample.spectroscopy.axis))
     np.testing.assert_array_equal(
         found, [event["data"]["afm_spectrometer_spectrum"] for event in events(curious, "primary")]
     )
 
 
 def test_nothing_is_invented(curious, grid, tmp_path):
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* no spectrum is invented; .*--truth"):
-        export(curious, tmp_path / "run.npz")
+    """Without the truth there are spectra at the places that were measured, in the whole image."""
+    sample = sample_from(export(curious, tmp_path / "run.npz"))
+    places = [(event["data"]["agent_x"], event["data"]["agent_y"]) for event in events(curious, "agent")]
+    assert sorted(map(tuple, sample.places)) == sorted(places)
+    np.testing.assert_array_equal(sample.image, events(curious, "image")[0]["data"]["afm_imager_frame"])
+    (found,) = sample.spectra(np.array(places), np.asarray(sample.spectroscopy.axis))
+    np.testing.assert_array_equal(
+        found, [event["data"]["afm_spectrometer_spectrum"] for event in events(curious, "primary")]
+    )
     dropped = next(doc["uid"] for name, doc in curious if name == "descriptor" and doc["name"] == "reference")
     instrument = [(name, doc) for name, doc in curious if dropped not in (doc.get("uid"), doc.get("descriptor"))]
-    with pytest.raises(ExportError, match=r"only 12 of 20 places .* the truth is not known"):
-        export(instrument, tmp_path / "run.npz", truth=True)
+    with pytest.raises(ExportError, match=r"the true spectra \(--truth\) are not known"):
+        export(instrument, tmp_path / "truth.npz", truth=True)
     last = max(i for i, (_, doc) in enumerate(grid) if "afm_spectrometer_height" in doc.get("data", {}))
-    with pytest.raises(ExportError, match=r"only 11 of 12 places"):
-        export(grid[:last], tmp_path / "grid.npz")
-    assert list(tmp_path.iterdir()) == []
+    unfinished = sample_from(export(grid[:last], tmp_path / "grid.npz"))
+    assert len(unfinished.places) == 11
+    assert any("interpolated between 11 places" in note for note in unfinished.describe()["notes"])
 
 
 def test_a_pool_that_was_measured_completely_needs_no_truth(tmp_path, afm, wanderer):
@@ -231,20 +240,22 @@ def test_a_pool_that_was_measured_completely_needs_no_truth(tmp_path, afm, wande
     assert data["spectra"].shape == (3, 3, 32)
 
 
-def test_places_without_a_grid_are_no_sample(tmp_path):
+def test_single_places_are_a_sample_that_needs_an_image(tmp_path):
     documents = measure(spectra_at, [(1.0, 2.0), (3.0, 4.0)])
-    with pytest.raises(ExportError, match=r"'spectra_at' with 2 spectra; export it to \.nxs instead"):
-        export(documents, tmp_path / "run.npz")
-    one = measure(grid_spectroscopy, 1, 2)
-    with pytest.raises(ExportError, match="at least 2×2 px and 2 steps, got 2×1"):
-        export(one, tmp_path / "run.npz")
+    path = export(documents, tmp_path / "run.npz")
+    assert np.load(path)["positions_nm"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    with pytest.raises(SampleError, match="expected an image, or at least 4 spectra"):
+        sample_from(path)
+    one = measure(spectra_at, [(1.0, 2.0)])
+    with pytest.raises(ExportError, match="at least two spectra, got 1"):
+        export(one, tmp_path / "one.npz")
 
 
 def test_a_measured_sample_survives_being_measured_and_exported(samples, tmp_path, wanderer):
     with closing(microscope(recorded(samples / "pfm_pto_paper.npz", extent_nm=1000.0))) as afm:
         documents = measure(curiosity, {}, 30, afm=afm, build=wanderer, window=9, stride=1)
-    original = load_recorded(samples / "pfm_pto_paper.npz", extent_nm=1000.0)
-    again = load_recorded(export(documents, tmp_path / "again.npz", truth=True))
+    original = sample_from(samples / "pfm_pto_paper.npz", extent_nm=1000.0)
+    again = sample_from(export(documents, tmp_path / "again.npz", truth=True))
     np.testing.assert_array_equal(again.image, original.image[:, 4:-4, 4:-4])
     np.testing.assert_array_equal(again.cube, original.cube[4:-4, 4:-4])
     np.testing.assert_allclose(again.area, [4 / 49 * 1000, 45 / 49 * 1000] * 2)
@@ -262,11 +273,14 @@ def read_nsid(path):
 
 def test_pycroscopy_reads_images_and_a_cloud_of_points(curious, tmp_path):
     found = read_nsid(export(curious, tmp_path / "run.hf5"))
-    assert set(found) == {"topography", "amplitude", "phase", "polarisation", "spectra"}
+    images = {"topography", "amplitude", "phase", "polarisation"}
+    assert set(found) == images | {"spectra", "spectra_on_field_piezoresponse"}
     spectra = found["spectra"]
     assert (spectra.data_type.name, spectra.units, spectra.bias.units) == ("POINT_CLOUD", "a.u.", "V")
     points = events(curious, "primary")
     np.testing.assert_array_equal(spectra.values, [event["data"]["afm_spectrometer_spectrum"] for event in points])
+    on_field = [event["data"]["afm_spectrometer_channels"][1] for event in points]
+    np.testing.assert_array_equal(found["spectra_on_field_piezoresponse"].values, on_field)
     np.testing.assert_array_equal(
         spectra.point_cloud["coordinates"][:, 0], [p["data"]["afm_scanner_x"] for p in points]
     )
@@ -278,7 +292,7 @@ def test_pycroscopy_reads_images_and_a_cloud_of_points(curious, tmp_path):
 def test_pycroscopy_reads_a_grid_as_a_spectral_image(grid, tmp_path):
     spectra = read_nsid(export(grid, tmp_path / "run.usid"))["spectra"]
     assert (spectra.data_type.name, spectra.values.shape) == ("SPECTRAL_IMAGE", (3, 4, 32))
-    np.testing.assert_array_equal(spectra.values, load_recorded(export(grid, tmp_path / "grid.npz")).cube)
+    np.testing.assert_array_equal(spectra.values, sample_from(export(grid, tmp_path / "grid.npz")).cube)
 
 
 def test_a_wrong_name_is_told(curious, tmp_path):
@@ -338,7 +352,7 @@ def test_the_command_exports_a_stored_run(grid, tmp_path, monkeypatch):
     (default,) = tmp_path.glob("*.nxs")
     assert default.stem == grid[0][1]["uid"]
     curio("export", default.stem[:8], "--to", "sample.npz", "--data", "data")
-    assert load_recorded("sample.npz").cube.shape == (3, 4, 32)
+    assert sample_from("sample.npz").cube.shape == (3, 4, 32)
     assert "exists already" in curio("export", "--to", "sample.npz", "--data", "data", code=2)
     assert "recorded sample" in curio("export", "--help")
     assert set(SUFFIXES) >= {".nxs", ".npz", ".hf5"}

@@ -9,6 +9,7 @@ from curio_plans import report
 from curio_plans.documents.history import History
 from curio_plans.documents.streams import Reference, Rejected
 from curio_plans.plans import curiosity, image
+from curio_plans.rules.quality import QualityError
 from curio_plans.study import evaluation
 
 
@@ -56,13 +57,16 @@ def test_the_summary_says_what_was_run(history):
 
 
 def test_the_summary_says_why_nothing_was_measured(wanderer):
-    facts = report.summary(History(measure(curiosity, {}, 4, build=wanderer, quality={"min_snr": 1e6, "retries": 1})))
+    bad = {"min_snr": 1e6, "retries": 1}
+    facts = report.summary(History(measure(curiosity, {}, 4, build=wanderer, quality=bad, fails=QualityError)))
     assert facts["points"] == "0 measured of 4 planned"
     assert facts["rejected"].startswith("8 spectra: signal to noise ")
 
 
 def test_the_commonest_reason_is_told(stored, history):
-    rejected = Rejected("uid", (0.0, 0.0), np.zeros(3), None, 1, 0.0, 1, (0.0, 0.0), "signal to noise 0.5, less than 2")
+    rejected = Rejected(
+        "uid", (0.0, 0.0), np.zeros(3), None, 1, 0.0, 1, (0.0, 0.0), 0.0, "signal to noise 0.5, less than 2"
+    )
     history.of(Rejected).extend([
         rejected,
         dataclasses.replace(rejected, reason="saturated at 7 % of the steps, more than 5 %"),

@@ -36,11 +36,11 @@ class Moody(TwinBackend):
 def nan(loop):
     spectrum = loop.spectrum.copy()
     spectrum[4:7] = np.nan
-    return Loop(spectrum, loop.on_field)
+    return Loop(spectrum, loop.others)
 
 
 def without_resonance(loop):
-    return Loop(loop.spectrum, loop.on_field, resonance=0.3)
+    return Loop(loop.spectrum, loop.others, resonance=0.3)
 
 
 @pytest.fixture
@@ -129,6 +129,16 @@ def test_skipping_measures_a_bad_place_once(moody, engine, documents, wanderer):
     history = History(documents)
     assert len(history.rejected) == 1
     assert len(history.observations) == 2
+
+
+def test_a_run_without_a_single_good_spectrum_fails_and_says_why(moody, engine, documents, wanderer):
+    afm = moody(dict.fromkeys(range(99), nan))
+    with pytest.raises(QualityError, match="all 3 at 3 places were rejected, the last because"):
+        engine(curiosity(afm, {}, 3, build=wanderer, quality={"policy": "skip"}))
+    assert not afm.tip.contact.get()
+    stop = documents[-1][1]
+    assert stop["exit_status"] == "fail"
+    assert "all 3 at 3 places were rejected" in stop["reason"]
 
 
 def test_stopping_ends_the_run_with_the_reason_and_the_tip_withdrawn(moody, engine, documents, wanderer):

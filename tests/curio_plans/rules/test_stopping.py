@@ -15,6 +15,7 @@ from curio_plans.documents.history import History
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
 from curio_plans.report.summary import summary
+from curio_plans.rules.quality import QualityError
 from curio_plans.rules.stopping import StoppingRule
 from curio_plans.run import stubs
 from curio_plans.run.rehearsal import rehearse
@@ -180,7 +181,7 @@ def test_time_counts_from_the_beginning_of_the_run(afm):
 
 def test_every_loop_counts_and_none_is_taken_beyond_the_budget(afm):
     bad = {"min_snr": 1e9, "retries": 2}
-    documents = explored(12, afm=afm, until={"loops": 8}, quality=bad)
+    documents = explored(12, afm=afm, until={"loops": 8}, quality=bad, fails=QualityError)
     assert afm.backend.doses.tip_loops == 8
     assert streams(documents).count("rejected") == 8
     assert [type(outcome) for outcome in History(documents).outcomes] == [Exclusion] * 3, "the third was tried twice"

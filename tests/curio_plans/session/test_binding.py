@@ -55,9 +55,10 @@ def test_limits_come_from_the_schema_of_a_request(explore):
     limits = limits_of(RunRequest)
     assert limits["points"] == limits["stride"] == {"min": 1}
     assert limits["window"] == {"min": 3}
+    assert limits["window_nm"] == {"min": 0}
     assert limits["lookahead"] == {"min": 0, "max": 1}
     assert limits["think_timeout"] == {"min": 0}
-    assert set(limits) == {"points", "window", "stride", "lookahead", "map_every", "think_timeout"}
+    assert set(limits) == {"points", "window", "window_nm", "stride", "lookahead", "map_every", "think_timeout"}
     assert limit(explore, **limits)._custom_parameter_annotation_ == {"parameters": limits}
 
 

@@ -60,7 +60,11 @@ def test_the_environment_comes_first(tmp_path):
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [
-        ('dat = "x"', {}, "lab.toml: there is no setting dat (= 'x'); known are data, doses, tiled, backend, envelope"),
+        (
+            'dat = "x"',
+            {},
+            "lab.toml: there is no setting dat (= 'x'); known are data, doses, tiled, agent_at, backend, ",
+        ),
         ('[backend]\nnam = "x"', {}, "there is no setting backend.nam (= 'x'); known are name, options"),
         ('[tiled]\nurl = "x"', {}, "tiled needs the setting uri"),
         ('[tiled]\nuri = "x"\nkey = "secret"', {}, "there is no setting tiled.key (= …); known are uri, api_key"),
@@ -69,7 +73,7 @@ def test_the_environment_comes_first(tmp_path):
         ('backend = "twin"', {}, "backend = 'twin': Input should be a valid dictionary"),
         ("data = 3", {}, "data = 3: Input is not a valid path"),
         ("data =", {}, "lab.toml is not TOML"),
-        ('[backend]\nname = "twn"', {}, "lab.toml: unknown backend 'twn'; known are epics, recorded, twin"),
+        ('[backend]\nname = "twn"', {}, "lab.toml: unknown backend 'twn'; known are epics, nanonis, recorded, twin"),
         ("[backend]\noptions = { sed = 3 }", {}, "backend 'twin' has no option sed (= 3); it takes seed, real_time"),
         ('[backend]\noptions = { seed = "a" }', {}, "option seed of backend 'twin' = 'a': Input should be a valid int"),
         ('[backend]\nname = "epics"', {}, "backend 'epics' needs the option prefix; it takes prefix, timeout"),
@@ -79,6 +83,12 @@ def test_the_environment_comes_first(tmp_path):
         ("", {"CURIO_BACKEND_OPTIONS": "{}"}, "CURIO_BACKEND_OPTIONS needs CURIO_BACKEND"),
         ("", {"CURIO_BACKEND": "twin", "CURIO_SAMPLE": "a"}, "CURIO_SAMPLE and CURIO_BACKEND each choose"),
         ("", {"CURIO_TILED_API_KEY": "secret"}, "tiled needs the setting uri"),
+        (
+            'agent_at = "gpu"',
+            {},
+            "agent_at.address = 'gpu': Value error, expected an address such as http://127.0.0.1:8765",
+        ),
+        ('[agent_at]\nkey = "secret"', {}, "agent_at needs the setting address"),
         (None, {"CURIO_SETTINGS": "nowhere.toml"}, "cannot read the settings nowhere.toml"),
     ],
 )
@@ -97,3 +107,11 @@ def test_a_dotted_path_is_a_backend(tmp_path, monkeypatch):
         make_backend("lab_scope:make", seed=7)
     with pytest.raises(UnknownBackendError, match="unknown backend 'lab_scope'; known are"):
         make_backend("lab_scope")
+
+
+def test_a_place_comes_from_file_and_environment_and_its_key_goes_into_no_document(tmp_path):
+    text = '[agent_at]\naddress = "http://gpu:1"\nwait = 5\n'
+    place = load(tmp_path, text, CURIO_AGENT_AT="http://gpu:2", CURIO_THINK_KEY="secret").agent_at
+    assert (place.address, place.key, place.wait) == ("http://gpu:2", "secret", 5.0)
+    assert "key" not in place.rule()
+    assert load(tmp_path, "", CURIO_THINK_KEY="secret").agent_at is None

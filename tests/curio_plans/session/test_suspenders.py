@@ -41,7 +41,7 @@ class Sick:
         loop = self._backend.spectrum(bias, dwell)
         if self.calls["spectrum"] in self.bad_spectra:
             rng = np.random.default_rng(self.calls["spectrum"])
-            return Loop(rng.choice([-1.0, 1.0], len(bias)), loop.on_field)
+            return Loop(rng.choice([-1.0, 1.0], len(bias)), loop.others)
         return loop
 
 

@@ -1,8 +1,9 @@
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import measure, microscope
+from support import measure, microscope, write_sample
 
 from curio_plans import report
 from curio_plans.documents.agent_run import AgentRun
@@ -12,7 +13,7 @@ from curio_plans.report.counterfactual import draw
 from curio_plans.study import evaluation
 from curio_plans.study.counterfactual import counterfactual
 from curio_plans.study.errors import error_curve
-from ophyd_devices.twin import recorded
+from ophyd_devices.twin import SimulatedClock, TwinBackend, sample_from
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,13 @@ def test_an_evaluation_compares_with_the_floors(history):
 
 @pytest.fixture(scope="module")
 def flat(tmp_path_factory, wanderer):
-    """A run on a sample whose spectra are all equal, to a number whose mean has a rounding error."""
-    path = tmp_path_factory.mktemp("flat") / "flat.npz"
-    image = np.random.default_rng(0).normal(size=(14, 16)).cumsum(axis=1)
-    np.savez(path, image=image, spectra=np.full((14, 16, 12), 3.3))
-    with closing(microscope(recorded(path))) as afm:
+    """A run on a sample whose spectra are all equal, to a number whose mean has a rounding error.
+
+    A file of such spectra is refused; an instrument may well give them.
+    """
+    sample = sample_from(write_sample(tmp_path_factory.mktemp("flat") / "flat.npz", (14, 16)))
+    sample = replace(sample, values=np.full_like(sample.values, 3.3))
+    with closing(microscope(TwinBackend(sample, SimulatedClock()))) as afm:
         return measure(curiosity, {"initial": 4}, 12, afm=afm, build=wanderer, window=5)
 
 

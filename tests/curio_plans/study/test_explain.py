@@ -8,6 +8,7 @@ from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.explain import draw
+from curio_plans.rules.quality import QualityError
 from curio_plans.study.explain import ExplainError, explain
 
 POINTS = 12
@@ -71,7 +72,8 @@ def test_with_lookahead_the_point_under_way_is_not_available(wanderer):
 
 
 def test_a_rejected_and_excluded_place_is_explained(wanderer):
-    documents = measure(curiosity, {"seed": 4}, 4, build=wanderer, quality={"min_snr": 1e6, "retries": 1})
+    bad = {"min_snr": 1e6, "retries": 1}
+    documents = measure(curiosity, {"seed": 4}, 4, build=wanderer, quality=bad, fails=QualityError)
     text = str(explain(documents, 2))
     assert text.count("rejected: signal to noise") == 2
     assert "excluded: signal to noise" in text
