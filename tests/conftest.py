@@ -3,14 +3,17 @@
 import copy
 import json
 import os
+import shlex
 import shutil
 from contextlib import closing
 from pathlib import Path
 
 import event_model
 import numpy as np
+import processes
 import pytest
 from bluesky import RunEngine
+from bluesky.run_engine import _ensure_event_loop_running, get_bluesky_event_loop, set_bluesky_event_loop
 from support import microscope
 
 from agents.protocols import Exclusion, Pool, RecordError, Report, Suggestion
@@ -19,6 +22,8 @@ from curio_plans.documents.history import History
 # What is printed, drawn and found does not depend on the terminal, the display and the settings of who runs the tests.
 OPTIONS = {
     "CURIO_SAMPLES",
+    "CURIO_DEATHS",
+    "CURIO_DEATHS_S",
     "CURIO_FUZZ",
     "CURIO_KILLS",
     "CURIO_KILLS_TABLE",
@@ -32,6 +37,16 @@ for name in os.environ.keys() - OPTIONS:
     if name.startswith(("CURIO_", "TILED_")) or name in COLOURS:
         del os.environ[name]
 os.environ |= {"COLUMNS": "200", "MPLBACKEND": "Agg"}
+
+
+def pytest_configure(config):
+    if processes.FIRST:
+        config.process = processes.start()
+
+
+def pytest_unconfigure(config):
+    if processes.FIRST:
+        processes.end(config.process)
 
 
 class Wanderer:
@@ -88,6 +103,23 @@ def afm():
         yield afm
 
 
+@pytest.fixture(autouse=True)
+def engines_end():
+    """Each RunEngine keeps a thread and three open files as long as the process lives: end those of this test."""
+    loops = _ensure_event_loop_running.loop_to_thread
+    before, latest = set(loops), get_bluesky_event_loop()
+    yield
+    if latest is None:
+        latest = get_bluesky_event_loop()  # bluesky needs one for good
+    set_bluesky_event_loop(latest)
+    for loop, thread in list(loops.items()):
+        if loop not in before and loop is not latest:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+            del loops[loop]
+
+
 @pytest.fixture
 def engine():
     return RunEngine({})
@@ -105,6 +137,16 @@ def documents(engine):
 
     engine.subscribe(keep)
     return emitted
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """A directory with the commands `curio` and `python-c`."""
+    directory = tmp_path_factory.mktemp("warm")
+    for name, started in (("curio", processes.CURIO), ("python-c", [*processes.PYTHON, "-c"])):
+        (directory / name).write_text(f'#!/bin/sh\nexec {shlex.join(started)} "$@"\n')
+        (directory / name).chmod(0o755)
+    return directory
 
 
 @pytest.fixture(scope="session")

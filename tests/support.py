@@ -4,12 +4,15 @@ import copy
 import re
 import socket
 import subprocess
-import sys
+import threading
 import time
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 
 import numpy as np
+import pytest
 from bluesky import RunEngine
+from processes import PYTHON
 
 from curio_plans.store.lines import sealed_line
 from ophyd_devices import AFM
@@ -43,22 +46,23 @@ def write_sample(path, shape=(20, 24), steps=12, noise=0.0, **more):
     return path
 
 
-def emitted(plan, engine=None):
-    """Run a plan; return a copy of each document that it emits."""
+def emitted(plan, engine=None, fails=None):
+    """Run a plan; return a copy of each document that it emits. With `fails` it must end with that error."""
     documents = []
     engine = RunEngine({}) if engine is None else engine
-    engine(plan, lambda name, doc: documents.append((name, copy.deepcopy(dict(doc)))))
+    with nullcontext() if fails is None else pytest.raises(fails):
+        engine(plan, lambda name, doc: documents.append((name, copy.deepcopy(dict(doc)))))
     return documents
 
 
-def measure(plan, *arguments, afm=None, world=None, **options):
+def measure(plan, *arguments, afm=None, world=None, fails=None, **options):
     """Run ``plan(afm, *arguments, **options)``, see that the tip is withdrawn, and return the documents.
 
     Without an `afm` it runs on a new one, a twin with `world`, its seed and effects.
     """
     used = microscope(**world or {}) if afm is None else afm
     try:
-        documents = emitted(plan(used, *arguments, **options))
+        documents = emitted(plan(used, *arguments, **options), fails=fails)
         assert used.tip.position == "withdrawn"
         return documents
     finally:
@@ -98,8 +102,8 @@ def command(*arguments, code=0, **options):
 
 
 def python(*arguments, **options):
-    """Run Python in a process of its own, as :func:`command` does."""
-    return command(sys.executable, *arguments, **options)
+    """Run Python in a process of tests/warm.py, as :func:`command` does."""
+    return command(*PYTHON, *arguments, **options)
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -133,3 +137,24 @@ def rewritten(folder, change):
     unsealed(folder)
     change_lines(folder, change)
     resealed(folder)
+
+
+@contextmanager
+def thinking(build, key=None, port=0, **options):
+    """A place where agents think, in a thread; yields its address."""
+    import uvicorn
+
+    from curio_plans.elsewhere import Folds, make_app
+
+    folds = Folds(build)
+    app = make_app(folds, key, **options)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
+        folds.close()

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
+from bluesky import RunEngine
 from support import events, streams, until
 
 from curio_plans import History, Storage
 from curio_plans.plans import resume as resume_plan
 from curio_plans.session import OrderlyEngine
-from curio_plans.session.interrupt import CallbackExitError
+from curio_plans.store.callbacks import CallbackExitError
 
 RUN = ("run", "--agent", "random", "--points", "60", "--pixels", "16", "--real-time", "--no-figure")
 
@@ -55,10 +56,14 @@ def test_a_signal_ends_a_run_in_order(data, number, times, code):
     assert contact == [False, False], "before and after the run"
 
 
-def test_a_callback_that_ends_the_program_ends_the_run_in_order(afm, wanderer):
+@pytest.mark.parametrize("kind", [OrderlyEngine, RunEngine])
+def test_a_callback_that_ends_the_program_ends_the_run_in_order(kind, afm, wanderer, data):
     from curio_plans.plans import curiosity
 
-    engine, seen = OrderlyEngine({}), []
+    engine, seen = kind({}), []
+    storage = Storage.local(data)
+    if kind is RunEngine:  # to keep runs is enough
+        storage.attach(engine)
 
     def leave(name, doc):
         seen.append((name, doc))
@@ -77,3 +82,25 @@ def test_a_callback_that_ends_the_program_ends_the_run_in_order(afm, wanderer):
     stopped = [(name, doc) for name, doc in seen if name != "stop"]
     (uid,) = engine(resume_plan(afm, "the run", build=wanderer, stored=lambda _: stopped))
     assert uid
+    storage.close()
+
+
+def test_an_abort_is_told_in_one_line(afm, wanderer, caplog):
+    from bluesky import plan_stubs as bps
+    from bluesky.utils import RunEngineInterrupted
+
+    from curio_plans.cli.execute import make_engine
+    from curio_plans.plans import curiosity
+
+    make_engine()  # that of a command tells nothing, and leaves the log of others as it is
+    engine = OrderlyEngine({})
+
+    def pause(*_, **__):
+        yield from bps.pause()
+
+    with pytest.raises(RunEngineInterrupted):
+        engine(curiosity(afm, {}, 6, build=wanderer, measure=pause))
+    engine.abort("enough")
+    told = [record for record in caplog.records if record.name == "bluesky.RE" or record.levelname != "INFO"]
+    assert [record.getMessage() for record in told if record.levelname in ("WARNING", "ERROR")] == ["Run aborted"]
+    assert all(record.exc_info is None for record in told)

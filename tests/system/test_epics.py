@@ -17,6 +17,7 @@ from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 from caproto import CAStatus, ChannelType
 from caproto.threading.client import Context
+from processes import CURIO
 from support import microscope, until
 
 from curio_plans.documents.history import History
@@ -42,7 +43,7 @@ class Ioc:
     def __init__(self, prefix, *options, backend="twin"):
         port = str(free_port())
         os.environ["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "curio_plans.cli", "ioc", "--backend", backend]
+        self._command = [*CURIO, "ioc", "--backend", backend]
         self._command += ["--prefix", prefix, "--port", port]
         self._command += [word for option in options for word in ("-o", option)]
         self.prefix = prefix
@@ -144,21 +145,28 @@ def test_every_value_arrives_bit_by_bit(connect, quick):
     assert same(far.frame(area, (12, 17), 3.0, ignore), near.frame(area, (12, 17), 3.0, ignore))
     here, there = near.spectrum(bias, 1e-3), far.spectrum(bias, 1e-3)
     assert same(here.spectrum, there.spectrum)
-    assert same(here.on_field, there.on_field)
+    assert same(here.others, there.others)
     assert here.resonance == there.resonance
     assert same(near.reference(places, bias), far.reference(places, bias))
 
 
 def test_what_is_fixed_survives_as_text(tmp_path):
     axis = np.linspace(1600, 1700, 7) / 3
-    np.savez(tmp_path / "sample.npz", image=np.eye(5), spectra=np.ones((5, 5, 7)), axis=axis)
+    np.savez(tmp_path / "sample.npz", image=np.eye(5), spectra=np.arange(175).reshape(5, 5, 7), axis=axis)
     info = recorded(tmp_path / "sample.npz").info
     again = decode_info(encode_info(info))
     assert same(again.spectroscopy.axis, info.spectroscopy.axis)
-    assert again.spectroscopy.on_field is False
+    assert again.spectroscopy.others == ()
     assert [getattr(again, field.name) for field in dataclasses.fields(Info) if field.name != "spectroscopy"] == [
         getattr(info, field.name) for field in dataclasses.fields(Info) if field.name != "spectroscopy"
     ]
+
+
+def test_places_survive_as_text(tmp_path):
+    places = np.array([[1.0, 2.0], [3.3, 4.1], [0.1, 0.7]]) / 3
+    np.savez(tmp_path / "sample.npz", image=np.eye(5), spectra=np.eye(3, 7), positions_nm=places)
+    info = recorded(tmp_path / "sample.npz").info
+    assert same(decode_info(encode_info(info)).places, places)
 
 
 UNLIKE = {
@@ -327,7 +335,7 @@ def test_a_server_lost_during_a_frame_and_one_started_again_are_told(launch, con
         BackendError, match=r"lost during Frame; the tip's state is not known \(where the IOC still runs"
     ):
         client.frame((0, 2000, 0, 2000), (400, 8), 1.0, kill)
-    with pytest.raises(BackendError, match=r"no answer from 27 of 27 PVs \(lost:Info …\)"):
+    with pytest.raises(BackendError, match=r"no answer from 26 of 26 PVs \(lost:Info …\)"):
         client.in_contact()
     ioc.start()
     reconnected(client)
@@ -458,11 +466,12 @@ def test_each_put_that_is_refused_is_answered_as_failed_and_changes_nothing(quic
         (
             "Reference",
             [],
-            "Reference takes K, K steps of the bias, then x and y of each place; got K = 0 and 0 numbers",
+            "Reference takes a channel, K, K steps of the bias, then x and y of each place; got K = 0 and 0 numbers",
         ),
-        ("Reference", [1e9, 0], r"got K = 1e\+09 and 1 numbers after it"),
-        ("Reference", [1.5, 0, 10, 10], "got K = 1.5"),
-        ("Reference", [1, 0, 10], "got K = 1 and 2 numbers after it"),
+        ("Reference", [0, 1e9, 0], r"got K = 1e\+09 and 1 numbers after it"),
+        ("Reference", [0, 1.5, 0, 10, 10], "got K = 1.5"),
+        ("Reference", [0, 1, 0, 10], "got K = 1 and 2 numbers after it"),
+        ("Reference", [2, 1, 0, 10, 10], "expected a channel 0 … 1 of the spectra, got 2"),
     ],
 )
 def test_an_action_with_unsound_numbers_is_refused_under_its_token(quick, pvs, name, arguments, why):
@@ -512,7 +521,7 @@ def test_one_broken_promise_of_two_withdraws(connect, quick, pvs):
 
 
 def test_nothing_answers(network):
-    with pytest.raises(BackendError, match=r"no answer from 27 of 27 PVs \(nowhere:Info …\).*EPICS_CA_ADDR_LIST"):
+    with pytest.raises(BackendError, match=r"no answer from 26 of 26 PVs \(nowhere:Info …\).*EPICS_CA_ADDR_LIST"):
         EpicsBackend("nowhere:", timeout=0.2)
 
 

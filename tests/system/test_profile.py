@@ -5,12 +5,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 import yaml
+from processes import PYTHON
 from support import events, python, write_sample
 
 from curio_plans.session.persistent import PersistentMetadata
@@ -28,11 +28,20 @@ class Session:
         profile = directory / f"profile-{len(list(directory.glob('profile-*')))}"
         shutil.copytree(STARTUP, profile / "startup")
         self._shell = pexpect.spawn(
-            sys.executable,
-            ["-m", "IPython", f"--profile-dir={profile}", "--simple-prompt", "--colors=NoColor", "--no-confirm-exit"],
+            PYTHON[0],
+            [
+                *PYTHON[1:],
+                "-m",
+                "IPython",
+                f"--profile-dir={profile}",
+                "--simple-prompt",
+                "--colors=NoColor",
+                "--no-confirm-exit",
+            ],
             env=environment,
             cwd=str(directory),
             encoding="utf-8",
+            use_poll=True,
             timeout=120,
             dimensions=(50, 200),
             echo=False,
@@ -121,8 +130,7 @@ def test_a_session_from_the_welcome_to_the_catalog(start, data):
     session.type("afm.imager.pixels.put((32, 32))")
     run = session.type(f"uid, = RE(curiosity(afm, {SMALL}, points=5))")
     assert "Start-of-run baseline" in run
-    assert "afm_spectrometer_height" in run
-    assert len(re.findall(r"\n\| +\d+ \|", run)) == 5
+    assert len(re.findall(r"\d+  (?:initial|curious|random) +[\d.]+ +[\d.]+ ", run)) == 5
     assert "('success', 5)" in session.type(
         "print((catalog[uid].metadata['stop']['exit_status'], len(catalog[uid]['primary/candidate'].read())))"
     )
@@ -136,7 +144,7 @@ def test_a_session_from_the_welcome_to_the_catalog(start, data):
 def test_a_signal_ends_the_run_and_then_the_session(start, data, number):
     session = start(CURIO_BACKEND="twin", CURIO_BACKEND_OPTIONS='{"seed": 1, "real_time": true}')
     session.type("afm.imager.pixels.put((16, 16)); afm.imager.line_rate.put(8.0)")
-    session.send("RE(curiosity(afm, 'random', points=50, window=5))", until=r"\| +2 \|")
+    session.send("RE(curiosity(afm, 'random', points=50, window=5))", until=r"\b2  random")
     os.kill(session.pid, number)
     assert session.wait() == 128 + number
     with Storage.local(data) as storage:
@@ -187,7 +195,7 @@ sys.exit(process.exitcode)
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"CURIO_BACKEND": "twn"}, "environment: unknown backend 'twn'; known are epics, recorded, twin"),
+        ({"CURIO_BACKEND": "twn"}, "environment: unknown backend 'twn'; known are epics, nanonis, recorded, twin"),
         (
             {"CURIO_SETTINGS": "lab.toml"},
             "lab.toml: there is no setting colour (= 'red'); known are data, doses, tiled",

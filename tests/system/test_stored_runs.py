@@ -6,9 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
+from processes import CURIO
 from support import rewritten, write_sample
 from terminal import curio
 
@@ -21,7 +21,7 @@ from curio_plans.store.storage import Storage
 def killed(empty, tmp_path_factory):
     """A data directory with a run whose process was killed after some points."""
     directory = shutil.copytree(empty, tmp_path_factory.mktemp("killed") / "data")
-    command = [sys.executable, "-m", "curio_plans.cli", "run", "--agent", "random", "--points", "60", "--pixels", "32"]
+    command = [*CURIO, "run", "--agent", "random", "--points", "60", "--pixels", "32"]
     with subprocess.Popen(
         [*command, "--no-figure", "--data", str(directory)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -128,7 +128,7 @@ def test_a_run_from_a_future_version_is_refused(data, command):
 
 def test_an_instrument_that_the_command_cannot_make(data):
     change_start(data, sample={"instrument": "nanoscope"})
-    assert "resume it in the profile" in curio("resume", directory=data, code=2)
+    assert "resume in the profile" in curio("resume", directory=data, code=2)
 
 
 def test_a_lost_image_is_told_with_its_remedy(data):

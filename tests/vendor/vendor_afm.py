@@ -40,7 +40,9 @@ class VendorBackend:
                 Channel("phase", "deg"),
                 Channel("polarisation", "a.u."),
             ),
-            spectroscopy=Spectroscopy("off-field piezoresponse", "a.u.", "bias", "V", on_field=True),
+            spectroscopy=Spectroscopy(
+                "off-field piezoresponse", "a.u.", "bias", "V", others=(Channel("on-field piezoresponse", "a.u."),)
+            ),
             scan_range=(0.0, float(width) * NM_PER_UM, 0.0, float(height) * NM_PER_UM),
             pixels=(128, 128),
             fixed_frame=False,
@@ -104,9 +106,9 @@ class VendorBackend:
         self._do(f"SWEEP {dwell * 1e6!r} {volts}")
         *shape, data = self._ask("DATA")
         off, on = self._numbers(data, "<f8", shape)
-        return Loop(off, on)
+        return Loop(off, on[None])
 
-    def reference(self, positions, bias):
+    def reference(self, positions, bias, channel=0):
         return None  # no real instrument knows the truth
 
     def stop(self):
