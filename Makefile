@@ -3,21 +3,33 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() + 1, 4))")
 
-.PHONY: demo test check install clean help
+.PHONY: demo test check docs release install clean help
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## An autonomous experiment on the simulated microscope.
 	$(BIN)/curio run --points 100
 
 test: check  ## Everything that must hold.
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES)  # one more than cores: tests of real instruments wait a lot
 
 check: $(READY)  ## Style, types, import directions.
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## The documentation as a site, in build/site.
+	$(BIN)/sphinx-build -W --keep-going -q docs build/site
+	@echo build/site/contents.html
+
+release: $(READY)  ## Wheel and sdist in dist, checked; nothing is tagged or uploaded.
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	@echo "next: date the CHANGELOG, set the version, commit, git tag vX.Y.Z, twine upload dist/*"
 
 install: $(READY)
 

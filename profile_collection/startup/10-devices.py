@@ -1,5 +1,6 @@
 """The microscope that the settings name: the twin, a measured sample, EPICS, or any other backend."""
 
+from curio_plans.run import apply_setup
 from ophyd_devices import AFM
 from ophyd_devices.dose import DoseLog
 from ophyd_devices.registry import make_backend
@@ -11,4 +12,5 @@ afm = AFM(
     doses=DoseLog(settings.doses),
 )
 Finalize(None, afm.close, exitpriority=0)
+apply_setup(afm, settings.setup)
 sd.baseline = afm.baseline
