@@ -1,10 +1,12 @@
 """Agents whose results depend on the number of computing threads, which they therefore fix."""
 
+import functools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from agents.base import BaseAgent
 from agents.devices import deterministic
@@ -36,9 +38,15 @@ class ThreadedAgent(BaseAgent):
 def threads(count: int) -> Iterator[None]:
     """Let torch and the other numerical libraries use `count` threads in this block."""
     before = torch.get_num_threads()
-    with threadpool_limits(count):
+    with _pools(len(sys.modules)).limit(limits=count):
         torch.set_num_threads(count)
         try:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+@functools.lru_cache(maxsize=1)
+def _pools(_: int) -> ThreadpoolController:
+    """Return the numerical libraries of this process. To find them takes milliseconds; an import may bring more."""
+    return ThreadpoolController()

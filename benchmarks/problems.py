@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.pool import make_pool
+from agents.pool import automatic_stride, find_candidates, make_pool
 from agents.protocols import Pool
+from benchmarks.worlds import World
 from ophyd_devices.spectrometer import triangle
 from ophyd_devices.twin import Ferroelectric, sample_from
 
-TWIN = "twin"
+TWIN, WORLD = "twin", "world"
 TWIN_DEFAULTS = {"seed": 0, "pixels": 64, "steps": 64}
 
 
@@ -49,7 +50,8 @@ def open_problem(sample: str, window: int, stride: int | None = None) -> Problem
     ----------
     sample : str
         An npz file with image and spectra (see docs/how-to/measured-sample.md), or ``"twin"``, or
-        ``"twin:seed=1,pixels=64,steps=256"``: a synthetic ferroelectric of which every candidate was measured once.
+        ``"twin:seed=1,pixels=64,steps=256"``: a synthetic ferroelectric of which every candidate was measured once;
+        or ``"world:seed=1"``, see :mod:`benchmarks.worlds`.
     window : int
         Side of a patch in px.
     stride : int, optional
@@ -62,6 +64,8 @@ def open_problem(sample: str, window: int, stride: int | None = None) -> Problem
     """
     if sample == TWIN or sample.startswith(f"{TWIN}:"):
         return _twin(sample, window, stride)
+    if sample.startswith(f"{WORLD}:"):
+        return _world(sample, window, stride)
     recorded = sample_from(sample)
     pool = make_pool(recorded.image, recorded.area, window, stride, places=recorded.places)
     axis = np.asarray(recorded.spectroscopy.axis)
@@ -80,6 +84,16 @@ def _twin(sample: str, window: int, stride: int | None) -> Problem:
     measured, _ = world.spectra(pool.positions, bias, np.random.default_rng([chosen["seed"], 2]))
     truth, _ = world.spectra(pool.positions, bias)
     return Problem(sample, pool, measured, truth, bias)
+
+
+def _world(sample: str, window: int, stride: int | None) -> Problem:
+    world = World.of(_options(sample).get("seed", 0))
+    shape = world.image.shape[1:]
+    area = (0.0, float(shape[1]), 0.0, float(shape[0]))  # a pixel is 1 nm wide
+    stride = automatic_stride(shape, window) if stride is None else stride
+    row, column = find_candidates(shape, area, window, stride).pixels.T
+    pool = make_pool(world.image, area, window, stride)
+    return Problem(sample, pool, world.spectra[row, column], world.truth[row, column], world.axis)
 
 
 def _options(sample: str) -> dict[str, int]:

@@ -224,7 +224,7 @@ class CurioAgent(ThreadedAgent):
         size = len(self.pool)
         places = np.concatenate([np.arange(size, size + count), self.measured[: self.memory.learned]])
 
-        def learn(doubt: Values) -> Model:
+        def learn(doubt: Values, before: Model | None) -> Model:
             centred, mean = centre(zip(runs, np.split(doubt, ends), strict=True))
             numbers, position = self.numbers("model", self.memory.learned), self.config["position"]
             return learn_model(
@@ -232,20 +232,23 @@ class CurioAgent(ThreadedAgent):
                 mean=mean, inflation=doubt, before=before, numbers=numbers, position=position,
             )  # fmt: skip
 
-        first = learn(np.ones(len(places)))
+        first = learn(np.ones(len(places)), before)
         doubt = np.maximum(first.doubt, inflation)
         trusting = replace(first, typical=np.inf)
         if not self.config["robust"] or (doubt == 1).all():
             return trusting
-        for _ in range(ROUNDS):
-            doubting, last = learn(doubt), doubt
+        # The kernels of spectra that were trusted too far are no place to begin.
+        doubting, last = learn(doubt, None), doubt
+        for _ in range(ROUNDS - 1):
             doubt = doubting.doubt
             if ((doubt > 1) == (last > 1)).all() and (doubt < SETTLES * last).all():
                 break
-        if not pays(first.found, doubting.found, last > 1):
+            doubting, last = learn(doubt, doubting), doubt
+        paid = before is not None and bool(np.isfinite(before.typical))
+        if not pays(first.found, doubting.found, last > 1, before=paid):
             return trusting
-        # What the last round found to do harm is distrusted, too, if there was no further round to learn without it.
-        return replace(doubting, scored=replace(doubting.scored, inflation=np.maximum(last, doubt)))
+        # The verdict of the last round counts, though nothing was learned with it.
+        return replace(doubting, scored=replace(doubting.scored, inflation=doubting.doubt))
 
     @property
     def _posterior(self) -> Committee:

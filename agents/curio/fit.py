@@ -28,6 +28,9 @@ LENGTH_SPREAD, AMPLITUDE_SPREAD, TRANSFER_SPREAD = 0.8, 1.5, 1.5
 STEPS = 40
 """Most iterations of the optimizer."""
 
+GAIN = 1e-4
+"""The search ends when a step improves what is maximised by less than this, relative to its size."""
+
 BOUND = 12
 """The search stays within this many standard deviations of the priors, so that a line search does not overflow."""
 
@@ -79,7 +82,7 @@ def fit(sites: Sites, scored: Scored, start: Kernel, *, position: bool = True) -
         jac=True,
         method="L-BFGS-B",
         bounds=list(zip(low, high, strict=True)),
-        options={"maxiter": STEPS},
+        options={"maxiter": STEPS, "ftol": GAIN},
     )
     return _to_kernel(found.x, groups, rank, position=position)
 

@@ -97,9 +97,7 @@ class Kernel:
 
     def profiles(self, sites: Sites, one: Indices, other: Indices) -> Values:
         """Return τ·S, N and S·N between sites, (3, n, m)."""
-        squared = np.zeros((len(one), len(other)))
-        for group, length in zip(sites.groups, self.lengths, strict=True):
-            squared += cdist(group[one], group[other], "sqeuclidean") / length**2
+        squared = self._squared(sites, one, other)
         same = sites.area[one, None] == sites.area[other]  # (n, m)
         apart = cdist(sites.positions[one], sites.positions[other])
         if self.shape == "gaussian":
@@ -109,6 +107,15 @@ class Kernel:
             alike = matern_52(squared, np.sqrt(5 * squared))
             near, nearby = (matern_32(np.sqrt(3) * apart / r) * same for r in (self.reach, self.local_reach))
         return np.stack([alike * np.where(same, 1.0, self.transfer), near, alike * nearby])
+
+    def _squared(self, sites: Sites, one: Indices, other: Indices) -> Values:
+        """Return ``d²`` between surroundings, (n, m), as ``|a|² + |b|² - 2 a·b``, which is one product of matrices."""
+        if not sites.groups:
+            return np.zeros((len(one), len(other)))
+        scale = np.repeat(1 / self.lengths, [group.shape[1] for group in sites.groups])
+        a, b = (sites.surroundings[place] * scale for place in (one, other))
+        squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+        return np.asarray(np.maximum(squared, 0.0))
 
     def __call__(self, sites: Sites, one: Indices, other: Indices) -> Values:
         """Return the covariance of sites for each component, (r, n, m)."""

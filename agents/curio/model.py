@@ -13,7 +13,7 @@ from agents.curio.kernel import Indices, Kernel
 from agents.curio.posterior import Posterior
 from agents.curio.sites import Sites
 from agents.curio.spectra import Basis, Scored
-from agents.curio.trust import SUSPICIOUS, harm
+from agents.curio.trust import CLEARED, SUSPICIOUS, harm
 
 Values = NDArray[np.float64]
 
@@ -135,7 +135,7 @@ def learn_model(
     inflation : (n,)
         The noise of each, relative to that of a good spectrum, as believed so far.
     before : Model, optional
-        The search for the kernels begins at those of this model if all spectra are trusted.
+        The search for the kernels begins at those of this model.
     numbers : Generator
         Draws the spectra that the kernels are fitted to, if there are too many.
     position : bool
@@ -145,8 +145,7 @@ def learn_model(
     scored = Scored(measured, basis.project(centred), inflation)
     rank = scored.scores.shape[1]
     starts = [Kernel.prior(len(sites.groups), rank) for sites in views]
-    known = bool((inflation == 1).all())  # kernels of spectra that were trusted too far are no place to begin
-    if known and before is not None and before.scored.scores.shape[1] == rank:
+    if before is not None and before.scored.scores.shape[1] == rank:
         starts = list(before.kernels)
     some = np.sort(numbers.permutation(len(scored))[:FITTED_TO])
     kernels = tuple(
@@ -164,8 +163,8 @@ def learn_model(
     deviation = _deviation(noise, off**2, variance)
     suspicious = deviation > SUSPICIOUS * np.median(deviation)
     if suspicious.any():
-        # One that was distrusted stays so while it is suspicious: among bad ones, each hides the harm of another.
-        harmful = suspicious & ((inflation > 1) | (_harm(views, kernels, weights, scored, basis) > 0))
+        # One that was distrusted is cleared only if that clearly helps the others.
+        harmful = suspicious & (_harm(views, kernels, weights, scored, basis) > np.where(inflation > 1, -CLEARED, 0.0))
         usual = float(np.median(deviation)) or 1.0
         doubt = np.where(harmful, distrust(basis, noise, off**2, variance, typical=usual), 1.0)
         if 2 * harmful.sum() > suspicious.sum():
@@ -199,7 +198,7 @@ def _harm(views: Sequence[Sites], kernels: Sequence[Kernel], weights: Values, sc
     """Return how much harm each spectrum does according to all models, (n,), see :func:`~agents.curio.trust.harm`."""
     here, scores = scored.sites, scored.scores.T
     each = [
-        harm(kernel(sites, here, here), kernel.noise, scores, basis.importance)
+        harm(kernel(sites, here, here), kernel.noise, scored.inflation, scores, basis.importance)
         for sites, kernel in zip(views, kernels, strict=True)
     ]
     return np.asarray(weights @ np.stack(each))

@@ -50,7 +50,7 @@ def choose(sites: Sites, scored: Scored, importance: Values, *, position: bool =
     here, weight = scored.sites, np.sqrt(1 / scored.inflation)  # (n,)
     scores = weight[:, None] * scored.scores  # (n, r)
     best, least = None, inf
-    for unit in _unscaled(len(sites.groups), position=position):
+    for unit in kernels(len(sites.groups), position=position):
         covariance = unit(sites, here, here)[0] * weight * weight[:, None]
         values, vectors = eigh(covariance, driver="evd")
         rotated, squares = vectors.T @ scores, vectors**2
@@ -69,9 +69,9 @@ def choose(sites: Sites, scored: Scored, importance: Values, *, position: bool =
     return unit.scaled(np.maximum(amplitude, np.finfo(float).tiny), noise)
 
 
-def _unscaled(groups: int, *, position: bool) -> list[Kernel]:
+def kernels(groups: int, *, position: bool) -> list[Kernel]:
     """Return the kernels to choose from, of one score and with variance 1."""
-    kernels = []
+    found = []
     for form, patch, reach in itertools.product(("product", "sum"), PATCH, POSITION):
         finite = np.isfinite([patch, reach])
         if (form == "sum" and not finite.all()) or (np.isfinite(reach) and not position):
@@ -79,5 +79,5 @@ def _unscaled(groups: int, *, position: bool) -> list[Kernel]:
         parts = {"sum": (0.5, 0.5, 0.0), "product": (0.0, 0.0, 1.0) if finite[1] else (1.0, 0.0, 0.0)}[form]
         structure, near, local = (np.array([part]) for part in parts)
         lengths = np.full(groups, patch * np.sqrt(max(groups, 1)))
-        kernels.append(Kernel(lengths, reach, reach, structure, near, local, np.zeros(1), TRANSFER, SHAPE))
-    return kernels
+        found.append(Kernel(lengths, reach, reach, structure, near, local, np.zeros(1), TRANSFER, SHAPE))
+    return found

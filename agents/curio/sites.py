@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ SCALES = (1.0, 2.0, 4.0)
 
 View = Literal["rings", "scales", "patch"]
 """How the surroundings are described, see :meth:`Sites.of`."""
+
+LINEAR = 8.0
+"""Contrast is compressed where a pixel is farther from the median than this many usual deviations."""
 
 TYPICAL_OF = 300
 """Most candidates between which a typical distance is taken."""
@@ -65,7 +69,7 @@ class Sites:
         patches = np.concatenate([pool.patches, *(old.patches[index] for old, index in earlier)]).astype(np.float64)
         positions = np.concatenate([pool.positions, *(old.positions[index] for old, index in earlier)])
         area = np.repeat(np.arange(len(past) + 1), [len(pool), *map(len, measured)])
-        groups = _DESCRIBED[view](patches)
+        groups = _DESCRIBED[view](compressed(patches, pool.patches))
         some = np.random.default_rng(0).permutation(len(pool))[:TYPICAL_OF]
         typical = [_typical(group[some]) for group in groups]
         scaled = tuple(
@@ -75,6 +79,35 @@ class Sites:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @cached_property
+    def surroundings(self) -> Values:
+        """All groups side by side, (M, ΣD_g), less their mean: differences of large numbers are less exact."""
+        if not self.groups:
+            return np.empty((len(self), 0))
+        groups = np.concatenate(self.groups, axis=1)
+        return np.asarray(groups - groups.mean(axis=0))
+
+
+def compressed(patches: Values, usual: NDArray[Any]) -> Values:
+    """Return `patches` (M, C, h, w) whose extreme values are brought nearer, channel by channel.
+
+    ``8 asinh(z/8)`` of the deviation z from the median in usual deviations: nearly z up to 8, a logarithm beyond. In an
+    image with a few very bright places any two of these would otherwise be as unlike as each is unlike all others, so
+    that none of them could teach anything about the rest.
+
+    Parameters
+    ----------
+    patches : (M, C, h, w)
+    usual : (N, C, h, w)
+        Say what is usual.
+    """
+    centre = np.median(usual, axis=(0, 2, 3), keepdims=True).astype(np.float64)
+    # 1.4826 times the median deviation is the standard deviation if values are normally distributed.
+    deviation = 1.4826 * np.median(np.abs(usual - centre), axis=(0, 2, 3), keepdims=True)
+    deviation = np.where(deviation > 0, deviation, usual.std(axis=(0, 2, 3), keepdims=True))
+    reach = LINEAR * np.where(deviation > 0, deviation, 1.0)
+    return np.asarray(reach * np.arcsinh((patches - centre) / reach))
 
 
 def _rings(patches: Values) -> list[Values]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import page
-from benchmarks.own import ablation, arena, bad, curves, halves, honesty, past, travel
+from benchmarks.own import ablation, arena, bad, curves, halves, honesty, past, travel, worlds
 from benchmarks.own.study import Part, Results, Study, later, shared
 from benchmarks.page import wrap
 from benchmarks.runner import load, run_jobs
@@ -32,6 +32,7 @@ from benchmarks.strategies import (
 
 PARTS: dict[str, Part] = {
     "arena": arena.PART,
+    "worlds": worlds.PART,
     "curves": curves.PART,
     "ablation": ablation.PART,
     "honesty": honesty.PART,
@@ -41,7 +42,7 @@ PARTS: dict[str, Part] = {
     "travel": travel.PART,
 }
 
-QUICK = Study({"twin": "twin:pixels=20,steps=16"}, (4, 8, 12, 16), seeds=2, fewer=1, few=1, initial=4)
+QUICK = Study({"twin": "twin:pixels=20,steps=16"}, (4, 8, 12, 16), seeds=2, fewer=1, few=1, initial=4, drawn=1)
 
 Piece = enum.StrEnum("Piece", {name: name for name in PARTS})
 
@@ -96,9 +97,9 @@ python -m benchmarks.own --samples DIRECTORY
 ```
 
 Three measured samples, and three samples of the twin (64 px, 64 steps of the bias), whose truth is known without
-noise; in the comparison with the strongest simple method five more. Windows of 9 px. Every decision is the one that a
-run would make. In brackets: 95 % intervals of the mean over seeds (Student's t), or of a bootstrap where it says so.
-All samples use the same options.
+noise; in the comparisons with the strongest simple method more of them. Windows of 9 px. Every decision is the one
+that a run would make. In brackets: 95 % intervals of the mean over seeds (Student's t), or of a bootstrap where it
+says so. All samples use the same options.
 """
 
 

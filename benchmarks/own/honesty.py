@@ -102,7 +102,7 @@ def _stopping(results: Results) -> list[str]:
             for outcome in outcomes:
                 trials += 1
                 reached = np.flatnonzero(outcome["true_error"] <= target)
-                stopped = _stop(outcome, target, cautious=cautious)
+                stopped = stop(outcome, target, cautious=cautious)
                 unreachable += not reached.size
                 if stopped is None:
                     never += 1
@@ -126,8 +126,8 @@ def _stopping(results: Results) -> list[str]:
     return [wrap(text) + "\n", markdown(pd.DataFrame(rows))]
 
 
-def _stop(outcome: Arrays, target: float, *, cautious: bool) -> int | None:
-    """Return the row at which the rule ends the run, None if it never does."""
+def stop(outcome: Arrays, target: float, *, cautious: bool) -> int | None:
+    """Return the row of an outcome at which the rule ends the run, None if it never does."""
     rule = StoppingRule(error=target, cautious=cautious)
     for row, (count, estimate) in enumerate(zip(outcome["counts"], outcome["estimate"], strict=True)):
         if rule.satisfied(int(count), Estimate(*estimate)) is not None:

@@ -37,6 +37,8 @@ class Study:
         Points to start from, for agents that have them; None for their own.
     others : mapping of name to str
         Further samples, only for the comparison with the strongest simple method, see :func:`later`.
+    drawn : int
+        Number of worlds (:mod:`benchmarks.worlds`) that were developed on, and of those that were not.
     """
 
     samples: Mapping[str, str]
@@ -46,6 +48,7 @@ class Study:
     few: int = 3
     initial: int | None = None
     others: Mapping[str, str] = field(default_factory=dict)
+    drawn: int = 12
 
     @property
     def worlds(self) -> dict[str, str]:

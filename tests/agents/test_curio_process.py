@@ -10,7 +10,7 @@ from agents.curio import ridge
 from agents.curio.calibration import Calibration
 from agents.curio.kernel import JITTER, Kernel
 from agents.curio.posterior import Posterior
-from agents.curio.sites import RADII, Sites
+from agents.curio.sites import RADII, Sites, compressed
 from agents.curio.spectra import RANK, Basis, Scored
 from agents.curio.trust import pays
 from agents.pool import make_pool
@@ -356,7 +356,7 @@ def test_rings_take_every_pixel_of_a_patch_once(channels, window):
     assert sum(ring.shape[1] for ring in sites.groups) == channels * window**2
     assert 1 < per_channel <= len(RADII) + 1
     assert [ring.shape[1] for ring in sites.groups[::per_channel]] == [1] * channels, "the pixel at the candidate"
-    centre = pool.patches[:, :, window // 2, window // 2]
+    centre = compressed(pool.patches, pool.patches)[:, :, window // 2, window // 2]
     for channel, ring in enumerate(sites.groups[::per_channel]):
         assert np.corrcoef(ring[:, 0], centre[:, channel])[0, 1] == pytest.approx(1.0)
     assert [group.shape[1] for group in Sites.of(pool, view="patch").groups] == [window**2] * channels
@@ -393,7 +393,7 @@ def test_earlier_runs_are_areas_of_their_own():
     assert sites.area.tolist() == [0] * len(pool) + [1] * 3
     for together, without in zip((*sites.groups, sites.positions), (*alone.groups, alone.positions), strict=True):
         np.testing.assert_array_equal(together[: len(pool)], without)
-    ratio = sites.groups[0][len(pool) :, 0] / other.patches[[3, 50, 7], 0, 3, 3]
+    ratio = sites.groups[0][len(pool) :, 0] / compressed(other.patches, pool.patches)[[3, 50, 7], 0, 3, 3]
     assert ratio == pytest.approx(np.full(3, ratio[0])), "in the same unit as the present ones"
 
 
@@ -404,11 +404,12 @@ def test_the_ridge_kernel_predicts_each_spectrum_best_from_the_others(sites, mea
     scored = Scored(places, scores, inflation)
 
     def error(kernel):
-        one = Posterior(patch, kernel, scored, tracked=EVERYWHERE, integration=EVERYWHERE[:1], importance=IMPORTANCE)
+        nowhere = EVERYWHERE[:0]
+        one = Posterior(patch, kernel, scored, tracked=nowhere, integration=nowhere, importance=IMPORTANCE)
         return float(IMPORTANCE @ (one.leave_one_out()[0] ** 2 / inflation).sum(axis=1))
 
     found = ridge.choose(patch, scored, IMPORTANCE)
-    every = [unit.scaled(found.variance, noise) for unit in ridge._unscaled(1, position=True) for noise in ridge.NOISE]
+    every = [unit.scaled(found.variance, noise) for unit in ridge.kernels(1, position=True) for noise in ridge.NOISE]
     assert len(every) == (5 * 6 + 4 * 5) * 7
     assert error(found) == pytest.approx(min(map(error, every)), rel=1e-3)
 
@@ -427,8 +428,25 @@ def test_the_ridge_kernel_finds_whether_structure_or_position_matters(sites):
 
 def test_trusting_less_pays_if_the_others_gain_more_than_all_lose():
     trusting, doubted = np.array([1.0, 1.0, 9.0]), np.array([False, False, True])
-    assert pays(trusting, np.array([0.7, 0.7, 9.5]), doubted), "a bad one is predicted by nothing"
-    assert not pays(trusting, np.array([0.7, 0.7, 12.0]), doubted), "a rare one is predicted worse"
-    assert not pays(trusting, np.array([0.97, 0.97, 9.0]), doubted)
-    assert not pays(trusting, trusting, np.zeros(3, dtype=bool))
-    assert not pays(np.zeros(3), np.zeros(3), doubted)
+    for before in (False, True):
+        assert pays(trusting, np.array([0.6, 0.6, 9.5]), doubted, before=before), "a bad one is predicted by nothing"
+        assert not pays(trusting, np.array([0.6, 0.6, 13.0]), doubted, before=before), "a rare one is predicted worse"
+        assert not pays(trusting, np.array([0.97, 0.97, 9.0]), doubted, before=before)
+        assert not pays(trusting, trusting, np.zeros(3, dtype=bool), before=before)
+        assert not pays(np.zeros(3), np.zeros(3), doubted, before=before)
+    little = np.array([0.9, 0.9, 9.0])
+    assert pays(trusting, little, doubted, before=True)
+    assert not pays(trusting, little, doubted, before=False), "the first time, more evidence is asked for"
+
+
+def test_contrast_is_compressed_only_where_it_is_extreme():
+    """Two bright places are then more alike than either is to the rest."""
+    patches = np.random.default_rng(0).normal(3.0, 2.0, size=(400, 2, 3, 3))
+    patches[:5, 0] += 500 * np.arange(1, 6)[:, None, None]
+    small = compressed(patches, patches)
+    usual = patches[5:] - np.median(patches, axis=(0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(small[5:], usual, atol=0.05 * np.abs(usual).max())
+    bright = small[:5, 0, 1, 1]
+    assert (np.diff(bright) > 0).all()
+    assert bright[4] - bright[1] < bright[1] - np.median(small)
+    assert not compressed(np.ones((4, 1, 3, 3)), np.ones((4, 1, 3, 3))).any()
