@@ -192,11 +192,14 @@ class Report:
     prediction : (N, K) float32 or None
         The predicted spectrum at every candidate in the unit of the spectra; None for an agent that predicts none
         and before the first training.
+    model : str
+        What the agent found the spectra to support, in words; empty for one that does not choose.
     """
 
     losses: Mapping[str, float]
     maps: Mapping[str, NDArray[np.float32]]
     prediction: NDArray[np.float32] | None
+    model: str = ""
 
 
 @dataclass(frozen=True)

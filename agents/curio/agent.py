@@ -138,7 +138,10 @@ class CurioAgent(ThreadedAgent):
         every = len(self._candidates.tracked) == len(self.pool)
         mean = posterior.mean if every else posterior.mean_at(np.arange(len(self.pool)))  # (r, N)
         small = {name: values.astype(np.float32) for name, values in maps.items()}
-        return Report({"leave_one_out": model.left_out}, small, model.basis.compose(mean.T).astype(np.float32))
+        prediction = model.basis.compose(mean.T).astype(np.float32)
+        return Report(
+            {"leave_one_out": model.left_out}, small, prediction, model.words([each.view for each in self._views])
+        )
 
     def estimate(self) -> Estimate | None:
         """Return how well everything ingested so far is known; None without a model, or if no spectrum differs."""

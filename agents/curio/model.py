@@ -76,6 +76,16 @@ class Model:
         names = ("structure", "position", "local")
         return {**dict(zip(names, (parts / total).tolist(), strict=True)), "noise": self.noise / total}
 
+    def words(self, views: Sequence[str]) -> str:
+        """Return what was chosen, for a person: how much each of the `views` counts, what the spectra depend on."""
+        counts = ", ".join(f"{view} {weight:.0%}" for view, weight in zip(views, self.weights, strict=True))
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
+        distrusted = int((self.scored.inflation > 1).sum())
+        return (
+            f"learned from {len(self.scored)} spectra, {distrusted} of them distrusted; views: {counts}; "
+            f"variance: {shares}"
+        )
+
     @property
     def left_out(self) -> float:
         """The error of spectra that are predicted from the others, relative to their variance."""

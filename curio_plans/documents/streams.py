@@ -404,6 +404,8 @@ class Decision(Written):
         NaN where the agent predicts no error.
     place : mapping or None
         Where it was thought, see :func:`agents.place.describe_place`; only in runs whose agent thinks elsewhere.
+    model : str
+        What the agent found the spectra to support, in words; empty for one that does not choose.
     """
 
     stream = DECISION
@@ -430,6 +432,7 @@ class Decision(Written):
     expected_error: float | None = None
     median_error: float | None = None
     place: Mapping[str, Any] | None = None
+    model: str = ""
 
     def values(self) -> dict[str, Any]:
         """Return the values by data key."""
@@ -445,7 +448,7 @@ class Decision(Written):
                 "records": self.records, "observations": self.observations, "last_observation": self.last_observation,
                 "think_time": self.think_time,
                 **_prefix("loss", self.losses),
-                "map_mse": self.map_mse, "unmeasured_mse": self.unmeasured_mse,
+                "map_mse": self.map_mse, "unmeasured_mse": self.unmeasured_mse, "model": self.model,
                 **write_estimate(self.estimate), **expected, **median, **place,
             },
         )  # fmt: skip
@@ -478,6 +481,7 @@ class Decision(Written):
             expected_error=value.get("expected_error"),
             median_error=value.get("median_error"),
             place=json.loads(value["place_json"]) if "place_json" in value else None,
+            model=str(value.get("model", "")),  # runs of version 0.1 have none
         )
 
     def fold(self, history: "History") -> None:

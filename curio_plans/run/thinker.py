@@ -234,6 +234,7 @@ class Thinker:
             expected_error=expected,
             median_error=median,
             place=thought.place,
+            model=thought.report.model,
         )
 
     def belief(self, thought: Thought) -> BeliefMap:

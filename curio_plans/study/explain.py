@@ -115,6 +115,7 @@ class Explanation:
         if rank := self.rank():
             rows.append(("rank", f"{rank[0]} of {rank[1]} available candidates by the score on that map"))
         rows.append(("known then", f"{known}, {excluded} candidates excluded" if excluded else known))
+        rows += [("model", part) for part in decision.model.split("; ") if part]
         rows += [(f"  loss {name}", _number(value)) for name, value in decision.losses.items()]
         if (estimate := decision.estimate) is not None:
             rows.append(("error", f"estimated {estimate}, of which noise {estimate.noise:.3g}"))

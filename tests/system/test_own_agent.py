@@ -1,6 +1,7 @@
 """The project's own agent in whole runs: one that ends by what it knows, and one that begins where another ended."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from curio_plans.plans import resume as resume_plan
 from curio_plans.report.overview import figure
 from curio_plans.rules.stopping import CHECKS
 from curio_plans.study.evaluation import evaluate
+from curio_plans.study.explain import explain
 from curio_plans.study.replay import verify
 
 
@@ -31,6 +33,16 @@ def test_a_run_ends_when_the_agent_knows_enough_and_is_replayed_to_the_same_end(
     before = [decision.estimate for decision in history.decisions if decision.estimate is not None]
     assert all(known.high > 0.6 or known.checks < CHECKS for known in before), "and not a point later"
     assert verify(satisfied, build).identical
+
+
+def test_each_decision_tells_what_the_spectra_were_found_to_support(satisfied):
+    first, last = (str(explain(satisfied, number)) for number in (5, len(History(satisfied).decisions)))
+    assert "views:" not in first, "there was no model yet"
+    told = dict(re.findall(r"(rings|scales|patch|structure|position|local|noise) (\d+)%", last))
+    assert sum(int(told[name]) for name in ("rings", "scales", "patch")) == pytest.approx(100, abs=2)
+    assert sum(int(told[name]) for name in ("structure", "position", "local", "noise")) == pytest.approx(100, abs=2)
+    known = int(re.search(r"learned from (\d+) spectra, (\d+) of them distrusted", last)[1])
+    assert 10 <= known <= len(History(satisfied).observations)
 
 
 def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_first_points(satisfied):
