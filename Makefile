@@ -11,6 +11,8 @@ PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() + 1, 4))"
 demo: $(READY)  ## An autonomous experiment on the simulated microscope.
 	$(BIN)/curio run --points 100
 
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: check  ## Everything that must hold.
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES)  # one more than cores: tests of real instruments wait a lot
 
