@@ -7,7 +7,7 @@ What most people need can be imported from here, and is loaded when it is used::
 The rest lives in rooms, from the ground up: ``documents`` (what a run says), ``rules`` (the values that a run is
 given), ``run`` (how it proceeds), ``store`` (where it is kept), ``study`` (what a stored run is asked), ``report`` and
 ``export`` (figures and files), ``session`` (what a session is made of), ``cli`` (the command ``curio``). Each room
-says what it offers; ``plans`` has the complete runs.
+says what it offers; ``plans`` has the complete runs, ``adaptive`` lets an agent drive the plans of bluesky-adaptive.
 """
 
 from importlib.util import find_spec

@@ -8,8 +8,13 @@ from bluesky.protocols import Movable, Readable, Triggerable
 
 
 class Scanner(Readable[Any], Movable[Any], Protocol):
-    """Moves to (x, y) in nm; refuses places outside its range before anything moves."""
+    """Moves to (x, y) in nm; refuses places outside its range before anything moves.
 
+    `x` and `y` are positioners of their own.
+    """
+
+    x: Any
+    y: Any
     position: Any
     velocity: Any
     settle: Any
@@ -27,9 +32,10 @@ class Tip(Readable[Any], Movable[Any], Protocol):
 class Imager(Readable[Any], Triggerable, Protocol):
     """Takes frames (C, ny, nx) of `area` with `pixels` (ny, nx).
 
-    Where spectra can be taken at some places only, `places` (M, 2) has them.
+    `frame` is the last one. Where spectra can be taken at some places only, `places` (M, 2) has them.
     """
 
+    frame: Any
     area: Any
     pixels: Any
     channels: Any
