@@ -10,7 +10,7 @@ from benchmarks.own.arena import STRONGEST
 from benchmarks.own.honesty import stop
 from benchmarks.own.study import FULL, WINDOW, Part, Results, Study, configured, nmse_at
 from benchmarks.page import markdown, wrap
-from benchmarks.runner import Job
+from benchmarks.runner import Arrays, Job
 from benchmarks.worlds import Traits
 
 LIMITS = (0.1, 0.2, 0.3, 0.5)
@@ -64,6 +64,7 @@ def _ratios(results: Results, worlds: Sequence[int]) -> dict[str, str]:
     row = {}
     for count in results.study.budgets:
         found = np.array([_ratio(results, number, count) for number in worlds])
+        found = found[np.isfinite(found)]  # without a model there is no error
         mean = np.exp(np.log(found).mean()) if found.size else np.nan
         row[str(count)] = f"×{mean:.2f} ({found.min():.2f} … {found.max():.2f})" if found.size else "–"
     return row
@@ -76,7 +77,8 @@ def _stops(results: Results, worlds: Sequence[int]) -> dict[str, str]:
         ends = [(outcome, stop(outcome, limit, cautious=True)) for outcome in outcomes]
         ended = [float(outcome["true_error"][at]) for outcome, at in ends if at is not None]
         row[f"limit {limit:g}"] = f"{len(ended)}, falsely {sum(error > FALSE * limit for error in ended)}"
-    covered = [float(outcome["covered"][len(outcome["covered"]) // 2 :].mean()) for outcome in outcomes]
+    late = [outcome["covered"][len(outcome["covered"]) // 2 :] for outcome in outcomes]
+    covered = [float(found.mean()) for found in late if found.size]
     return row | {"places": f"{np.mean(covered):.0%}" if covered else "–"}
 
 
@@ -89,8 +91,13 @@ def _world(results: Results, number: int) -> dict[str, str]:
         "spectra": traits.kind + f" over {traits.decades:g} decades" * (traits.decades > 0),
         "image shows": f"{traits.shown:.0%}",
         "noise": f"{traits.noise:.0%}" + ", uneven" * (traits.uneven > 0),
-        **{str(count): f"{nmse_at(theirs, count):.3f} → {nmse_at(ours, count):.3f}" for count in counts[1::2]},
+        **{str(count): f"{_error(theirs, count)} → {_error(ours, count)}" for count in counts[1::2]},
     }
+
+
+def _error(outcome: Arrays, count: int) -> str:
+    error = nmse_at(outcome, count)
+    return f"{error:.3f}" if np.isfinite(error) else "–"
 
 
 PART = Part(

@@ -70,6 +70,16 @@ def nanonis_sim(
     bottom_first: Annotated[
         bool, typer.Option("--bottom-first", help="Send the bottom line of a frame first.")
     ] = False,
+    fault: Annotated[
+        str | None,
+        typer.Option(
+            help="Let something go wrong: contact-lost, safe-tip, feedback-off, scan-stopped, error, junk, slow, hang, "
+            "reset."
+        ),
+    ] = None,
+    fault_after: Annotated[
+        int, typer.Option(help="So many spectra (lines of the scan, approaches) succeed before.", min=0)
+    ] = 3,
 ) -> None:
     """Simulate a Nanonis controller over the simulated microscope, until Ctrl-C.
 
@@ -81,9 +91,14 @@ def nanonis_sim(
     Then, in another terminal:
 
         curio doctor --backend nanonis -o force_per_unit=50
+
+    To see what curio does when something goes wrong, here when contact is lost before the sixth spectrum:
+
+        curio nanonis-sim --fault contact-lost --fault-after 5
     """
     with Progress("loading the instrument"):
         from ophyd_devices.nanonis.simulator.controller import SimulatedController
+        from ophyd_devices.nanonis.simulator.faults import FAULTS, Fault
         from ophyd_devices.nanonis.simulator.server import Server, serve
 
         options = named_values("--option", option)
@@ -94,7 +109,7 @@ def nanonis_sim(
     controller = SimulatedController(twin, bottom_first=bottom_first, regulates=regulates)
     ports = [port + number if port else 0 for number in range(4)]
     try:
-        server = Server(controller, interface, ports)
+        server = Server(controller, interface, ports, fault=None if fault is None else Fault(fault, fault_after))
     except OSError as error:
         raise ValueError(
             f"cannot listen on {interface}, ports {ports}: {error.strerror}; another program uses one of them, choose "
@@ -102,6 +117,8 @@ def nanonis_sim(
         ) from error
 
     def ready(bound: tuple[int, ...]) -> None:
+        if fault is not None:
+            console.print(f"fault: {FAULTS[fault]}, after {fault_after}")
         console.print(f"ready on {interface}, ports {' '.join(map(str, bound))}", soft_wrap=True, highlight=False)
 
     serve(server, ready)

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 RUN = ["run", "--agent", "random", "--points", "60", "--pixels", "16", "--no-figure"]
 PREFIX = "deaths:"
-LIMIT_S = float(os.environ.get("CURIO_DEATHS_S", "60"))
+LIMIT_S = float(os.environ.get("CURIO_DEATHS_S", "120"))
 """How long an ending may take before the test fails: generous, as other tests take the processors."""
 
 

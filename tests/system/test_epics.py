@@ -4,7 +4,6 @@ import dataclasses
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 from caproto import CAStatus, ChannelType
 from caproto.threading.client import Context
-from processes import CURIO
+from ioc import Ioc, loopback
 from support import microscope, until
 
 from curio_plans.documents.history import History
@@ -29,42 +28,10 @@ from ophyd_devices.epics.wire import Outcome, Watchdog, decode_info, encode_info
 from ophyd_devices.twin import recorded, twin
 
 
-def free_port():
-    """Return a port that is free for TCP and UDP."""
-    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(("127.0.0.1", udp.getsockname()[1]))
-        return udp.getsockname()[1]
-
-
-class Ioc:
-    """``curio ioc`` as a user starts it."""
-
-    def __init__(self, prefix, *options, backend="twin"):
-        port = str(free_port())
-        os.environ["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{port}"
-        self._command = [*CURIO, "ioc", "--backend", backend]
-        self._command += ["--prefix", prefix, "--port", port]
-        self._command += [word for option in options for word in ("-o", option)]
-        self.prefix = prefix
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert "ready" in self.process.stdout.readline()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def network():
     """Channel Access on loopback only; each IOC has a port of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EPICS_CA_ADDR_LIST", "")
-        patch.setenv("EPICS_CA_AUTO_ADDR_LIST", "NO")
+    with loopback():
         yield
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ophyd_devices.nanonis import wire
 from ophyd_devices.nanonis.commands import COMMANDS
 from ophyd_devices.nanonis.simulator.controller import RefusalError, SimulatedController
+from ophyd_devices.nanonis.simulator.faults import Fault
 
 MESSAGE_S = 5.0
 """A request that has begun must be complete within this time, s; else the connection is closed."""
@@ -33,6 +34,8 @@ class Server:
         The ports; 0 takes a free one.
     errors : str
         How refusals are answered.
+    fault : Fault, optional
+        What goes wrong.
 
     Raises
     ------
@@ -51,8 +54,9 @@ class Server:
         host: str = "127.0.0.1",
         ports: Sequence[int] = (0, 0, 0, 0),
         errors: Errors = "block",
+        fault: Fault | None = None,
     ) -> None:
-        self.controller, self._errors = controller, errors
+        self.controller, self._errors, self._fault = controller, errors, fault
         self._listeners: list[socket.socket] = []
         self._clients: set[socket.socket] = set()
         self._closed = False
@@ -75,6 +79,8 @@ class Server:
     def close(self) -> None:
         """Break all connections and listen no more."""
         self._closed = True
+        if self._fault is not None:
+            self._fault.end()
         for listener in self._listeners:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
@@ -108,6 +114,9 @@ class Server:
             return wire.response(name, "", (), f"unknown command {name}")
         command = COMMANDS[name]
         try:
+            instead = None if self._fault is None else self._fault(name, self)
+            if instead is not None:
+                return instead
             values = self.controller.answer(name, wire.decode(command.takes, body))
         except (RefusalError, wire.WireError) as error:
             fields = _zeros(command.returns) if self._errors == "fields" else []

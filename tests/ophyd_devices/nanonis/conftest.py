@@ -1,9 +1,12 @@
 """A simulated controller with its server, in this process."""
 
+from contextlib import suppress
+
 import pytest
 from support import film
 
 from ophyd_devices.nanonis.backend import NanonisBackend
+from ophyd_devices.nanonis.client import LostError
 from ophyd_devices.nanonis.simulator.controller import SimulatedController
 from ophyd_devices.nanonis.simulator.server import Server
 from ophyd_devices.twin import SimulatedClock, TwinBackend
@@ -14,9 +17,9 @@ def serve():
     """A function that serves a twin and returns the server."""
     servers = []
 
-    def serve(*, real_time=False, errors="block", sample=None, **options):
+    def serve(*, real_time=False, errors="block", sample=None, fault=None, **options):
         twin = TwinBackend(sample or film(3), SimulatedClock(real_time), 3)
-        servers.append(Server(SimulatedController(twin, **options), errors=errors))
+        servers.append(Server(SimulatedController(twin, **options), errors=errors, fault=fault))
         return servers[-1]
 
     yield serve
@@ -38,4 +41,5 @@ def connect():
 
     yield connect
     for backend in backends:
-        backend.close()
+        with suppress(LostError):  # of a controller that hangs
+            backend.close()

@@ -16,6 +16,8 @@ from ophyd_devices.nanonis.backend import NanonisBackend
 from ophyd_devices.nanonis.client import LostError
 from ophyd_devices.nanonis.geometry import Geometry
 from ophyd_devices.nanonis.operator import RESTORE
+from ophyd_devices.nanonis.simulator import faults
+from ophyd_devices.nanonis.simulator.faults import Fault
 from ophyd_devices.nanonis.simulator.signals import V_PER_AU
 from ophyd_devices.registry import make_backend
 from ophyd_devices.spectrometer import triangle
@@ -346,6 +348,50 @@ def test_lost_contact_the_safe_tip_and_a_feedback_that_stays_off(serve, connect)
     server.controller.break_feedback()
     with pytest.raises(BackendError, match="the Z controller does not stay on"):
         backend.engage(20.0)
+
+
+TOLD = {
+    "contact-lost": "surface|contact",
+    "safe-tip": "SafeTip|surface|contact",
+    "error": "the module reported an error, as it was told to",
+    "junk": "answer",
+    "reset": "to BiasSpectr.Start",
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_goes_wrong_at_a_spectrum_is_told_and_the_tip_can_be_withdrawn(serve, connect, name):
+    server = serve(fault=Fault(name, after=1))
+    backend = connect(server, timeout=0.5)
+    backend.engage(20.0)
+    backend.spectrum(triangle(2.0, 16, 1), 1e-3)
+    with pytest.raises(BackendError, match=TOLD[name]):
+        backend.spectrum(triangle(2.0, 16, 1), 1e-3)
+    backend.withdraw()
+    assert not server.controller.twin.in_contact()
+
+
+def test_a_scan_that_somebody_stops_and_a_slow_controller(serve, connect, monkeypatch):
+    monkeypatch.setattr(faults, "LATE_S", 0.05)
+    backend = connect(serve(real_time=True, fault=Fault("scan-stopped", after=4)))
+    backend.engage(20.0)
+    with pytest.raises(BackendError, match="scan"):
+        backend.frame((0.0, 200.0, 0.0, 200.0), (64, 16), 50.0, ignore)
+    late = Fault("slow")
+    backend = connect(serve(fault=late))
+    backend.engage(20.0)
+    assert backend.spectrum(triangle(2.0, 16, 1), 1e-3).spectrum.size == 16, "late, and right"
+    late.end()
+    backend = connect(serve(fault=Fault("feedback-off")))
+    with pytest.raises(BackendError, match="the Z controller does not stay on"):
+        backend.engage(20.0)
+
+
+def test_an_unknown_fault_is_refused():
+    with pytest.raises(ValueError, match="no fault 'fire'; known are contact-lost, safe-tip"):
+        Fault("fire")
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        Fault("error", -1)
 
 
 def test_limits_are_refused_before_anything_moves(serve, connect):
