@@ -15,7 +15,7 @@ from ophyd_devices.nanonis.commands import PIXELS_MULTIPLE, SEGMENTS_MAX
 from ophyd_devices.nanonis.geometry import NM, Geometry, scan_range
 from ophyd_devices.nanonis.operator import Operator
 from ophyd_devices.nanonis.ramp import Ramps
-from ophyd_devices.nanonis.scan import FirstRow, Scanner
+from ophyd_devices.nanonis.scan import FirstRow, Scanner, find_channel
 from ophyd_devices.nanonis.session import Session, Signal
 from ophyd_devices.nanonis.spectra import Pulses, Sweep
 from ophyd_devices.nanonis.tip import Tip
@@ -40,7 +40,8 @@ class NanonisBackend:
     timeout : float
         How long the controller may take to answer a command that does not block, s.
     channels : tuple of str
-        The signals of a frame, by their names in the controller; the name without the unit will do.
+        The signals of a frame, by their names in the controller; the name without the unit will do. With `` [bwd]`` at
+        its end, it stands for the backward lines of the signal.
     spectrum : tuple of str
         The signals of a spectrum; an agent learns the first unless it is told otherwise.
     mode : str
@@ -75,6 +76,8 @@ class NanonisBackend:
         whole range of the piezos.
     first_row : str
         Whether the first row of a frame that the controller sends is its ``"top"`` or its ``"bottom"`` line.
+    backward_mirrored : bool
+        Whether the controller sends backward lines with the last column first.
     auto_approach : bool
         Let an approach use the motor of the coarse approach.
     approach_s : float
@@ -116,6 +119,7 @@ class NanonisBackend:
         amplitude_max: float = 10.0,
         area: Literal["frame", "piezo"] = "frame",
         first_row: FirstRow = "top",
+        backward_mirrored: bool = False,
         auto_approach: bool = False,
         approach_s: float = 30.0,
         contact_tolerance: float = 0.3,
@@ -133,7 +137,7 @@ class NanonisBackend:
         self._session = session = Session(host, ports, timeout, lock)
         self._operator = operator = Operator(session)
         try:
-            frame = [session.signal(name) for name in channels]
+            frame = [find_channel(session, name) for name in channels]
             measured = [session.signal(name) for name in spectrum]
             force, applied = session.signal(deflection), session.signal(bias)
             nn_per_unit = _force_per_unit(force, force_per_unit)
@@ -143,7 +147,9 @@ class NanonisBackend:
                 approach_s=approach_s, tolerance=contact_tolerance,
             )  # fmt: skip
             self._check_idle(controller, take_over)
-            self._scanner = Scanner(session, operator, self._geometry, frame, first_row)
+            self._scanner = Scanner(
+                session, operator, self._geometry, frame, first_row, backward_mirrored=backward_mirrored
+            )
             forces = _narrowed(setpoint_range, self._range(force, nn_per_unit), deflection)
             trigger = forces[1] if trigger_force is None else trigger_force
             _check_positive("trigger_force", trigger, "nN")
@@ -160,7 +166,7 @@ class NanonisBackend:
             z_range = session.call("Piezo.RangeGet")[2] / NM
             first, *others = self._spectrometer.channels
             self.info = Info(
-                channels=tuple(Channel(signal.name, signal.unit) for signal in frame),
+                channels=tuple(Channel(one.name, one.signal.unit) for one in frame),
                 spectroscopy=Spectroscopy(
                     first.name, first.unit, *over, others=tuple(others),
                     full_scale=self._range(measured[0], nn_per_unit if first.unit == "nN" else measured[0].scale),

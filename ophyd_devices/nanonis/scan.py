@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,9 +22,37 @@ SLACK_S = 30.0
 """A scan may take twice the time of its lines, and this."""
 LINE_MS = 500
 """How long to wait for the next line before the status is looked at, ms."""
-START, STOP, UP, FORWARD = 0, 1, 1, 1
+START, STOP, UP, FORWARD, BACKWARD = 0, 1, 1, 1, 0
 OFF, AUTOSAVE_OFF, KEEP_TIME, UNCHANGED = 2, 3, 2, 0
 SETTINGS = ("Scan.FrameGet", "Scan.BufferGet", "Scan.SpeedGet", "Scan.PropsGet", "FolMe.SpeedGet")
+
+
+BACKWARD_MARK = " [bwd]"
+"""At the end of a signal's name: its backward lines. The controller's own files name them so."""
+
+
+@dataclass(frozen=True)
+class ScanChannel:
+    """The forward or the backward lines of a signal."""
+
+    signal: Signal
+    forward: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name of the signal without unit, and which lines if they are the backward ones."""
+        return self.signal.name if self.forward else f"{self.signal.name} backward"
+
+
+def find_channel(session: Session, name: str) -> ScanChannel:
+    """Return the channel of a name such as ``"Z (m)"`` or ``"Z (m) [bwd]"``.
+
+    Raises
+    ------
+    BackendError
+        If the controller has no such signal, or several.
+    """
+    return ScanChannel(session.signal(name.removesuffix(BACKWARD_MARK)), not name.endswith(BACKWARD_MARK))
 
 
 def oriented(rows: NDArray[np.float32], first_row: FirstRow) -> NDArray[np.float32]:
@@ -42,10 +71,12 @@ class Scanner:
         Keeps the scan settings.
     geometry : Geometry
         The coordinates.
-    channels : sequence of Signal
+    channels : sequence of ScanChannel
         The channels of every frame.
     first_row : str
         ``"top"`` or ``"bottom"``.
+    backward_mirrored : bool
+        Whether backward lines come with the last column first.
     """
 
     def __init__(
@@ -53,14 +84,16 @@ class Scanner:
         session: Session,
         operator: Operator,
         geometry: Geometry,
-        channels: Sequence[Signal],
+        channels: Sequence[ScanChannel],
         first_row: FirstRow,
+        *,
+        backward_mirrored: bool,
     ) -> None:
         self._session, self._operator, self._geometry = session, operator, geometry
-        self._channels, self._first_row = channels, first_row
+        self._channels, self._first_row, self._mirrored = channels, first_row, backward_mirrored
 
     def frame(self, area: Area, pixels: tuple[int, int], line_rate: float, progress: Progress) -> NDArray[np.float32]:
-        """Scan `area` upwards and return the forward lines (C, ny, nx), row 0 at y_min; then go back to the old place.
+        """Scan `area` upwards and return its channels (C, ny, nx), row 0 at y_min; then go back to the old place.
 
         Raises
         ------
@@ -93,7 +126,7 @@ class Scanner:
         centre = self._geometry.to_scanner((x_min + x_max) / 2, (y_min + y_max) / 2)
         width, seconds = (x_max - x_min) * NM, 1 / (2 * line_rate)
         call("Scan.FrameSet", *centre, width, (y_max - y_min) * NM, self._geometry.angle)
-        call("Scan.BufferSet", [channel.index for channel in self._channels], nx, ny)
+        call("Scan.BufferSet", sorted({channel.signal.index for channel in self._channels}), nx, ny)
         _, got_nx, got_ny = call("Scan.BufferGet")
         if (got_ny, got_nx) != (ny, nx):
             raise BackendError(
@@ -121,17 +154,20 @@ class Scanner:
                 done = line + 1
                 progress(done, ny)
 
-    def _grab(self, channel: Signal, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def _grab(self, channel: ScanChannel, shape: tuple[int, int]) -> NDArray[np.float32]:
         self._session.check_stopped()
-        _, rows, up = self._session.call("Scan.FrameDataGrab", channel.index, FORWARD)
+        signal, direction = channel.signal, FORWARD if channel.forward else BACKWARD
+        _, rows, up = self._session.call("Scan.FrameDataGrab", signal.index, direction)
         if rows.shape != shape or up != UP:
             raise BackendError(
-                f"expected {shape[0]} lines of {shape[1]} px, scanned upwards, of {channel.label!r}, the controller "
+                f"expected {shape[0]} lines of {shape[1]} px, scanned upwards, of {signal.label!r}, the controller "
                 f"sent {rows.shape[0]} lines of {rows.shape[1]} px, scanned {'upwards' if up == UP else 'downwards'}"
             )
         missing = int((~np.isfinite(rows)).any(axis=1).sum())
         if missing:
             raise BackendError(
-                f"{missing} of {shape[0]} lines of {channel.label!r} are missing: somebody stopped the scan"
+                f"{missing} of {shape[0]} lines of {signal.label!r} are missing: somebody stopped the scan"
             )
-        return oriented((rows * channel.scale).astype(np.float32), self._first_row)
+        if self._mirrored and not channel.forward:
+            rows = rows[:, ::-1]
+        return oriented((rows * signal.scale).astype(np.float32), self._first_row)

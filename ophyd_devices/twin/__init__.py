@@ -16,6 +16,7 @@ from ophyd_devices.twin.clock import SimulatedClock
 from ophyd_devices.twin.effects import Effects
 from ophyd_devices.twin.faults import Fault, FaultyBackend
 from ophyd_devices.twin.forces import ForceCurves
+from ophyd_devices.twin.kelvin import KelvinCurves
 from ophyd_devices.twin.recorded import RecordedSample
 from ophyd_devices.twin.sample import Ferroelectric, Sample
 from ophyd_devices.twin.sample_file import sample_from
@@ -36,7 +37,7 @@ __all__ = [
     "twin",
 ]
 
-SAMPLES = {"switching": Ferroelectric, "current": CurrentCurves, "force": ForceCurves}
+SAMPLES = {"switching": Ferroelectric, "current": CurrentCurves, "force": ForceCurves, "kelvin": KelvinCurves}
 """The sample of each spectroscopy; all have the same film."""
 
 
@@ -48,7 +49,7 @@ def twin(
     effects: Effects | str | Mapping[str, Any] = "calm",
     imaging: Imaging = "single-frequency",
     faults: Sequence[Fault | Mapping[str, Any]] = (),
-    spectroscopy: Literal["switching", "current", "force"] = "switching",
+    spectroscopy: Literal["switching", "current", "force", "kelvin"] = "switching",
 ) -> TwinBackend | FaultyBackend:
     """Return a simulated microscope over a synthetic ferroelectric.
 
@@ -69,8 +70,8 @@ def twin(
     faults : sequence of Fault or mapping
         What fails and when; see :class:`Fault`.
     spectroscopy : str
-        What a spectrum is: the ``"switching"`` of the film, the tunnel ``"current"`` over the bias, or the ``"force"``
-        over the height.
+        What a spectrum is: the ``"switching"`` of the film, the tunnel ``"current"`` over the bias, the ``"force"``
+        over the height, or the frequency shift over the bias, ``"kelvin"``.
 
     Raises
     ------

@@ -321,9 +321,9 @@ class SimulatedController:
         channels, pixels, lines = self.settings["Scan.Buffer"]
         if channel not in channels:
             raise RefusalError(f"channel {channel} is not in the scan buffer")
-        if not forward:
-            raise RefusalError("backward lines are not simulated")
         rows = self._frame.get(channel, np.full((lines, pixels), np.nan, np.float32))
+        if not forward:
+            rows = np.roll(rows, -1, axis=1)  # on the way back the feedback lags to the other side
         return [signals.NAMES[channel], rows if self._bottom_first else rows[::-1], 1]
 
     def _start_scan(self, up: bool) -> None:
@@ -558,6 +558,8 @@ class SimulatedController:
         columns = {signals.BIAS: bias, signals.LOCK_IN_X: loop.channels[-1] * V_PER_AU}  # on the field, or dI/dV
         if self.twin.info.spectroscopy.unit == "nA":
             columns[signals.CURRENT] = loop.spectrum * A_PER_NA
+        elif self.twin.info.spectroscopy.unit == "Hz":
+            columns[signals.SHIFT] = loop.spectrum
         rows = [columns.get(index, np.zeros(len(bias))) for index in indexes]
         if not get_data:
             return [[], np.empty((0, 0)), []]

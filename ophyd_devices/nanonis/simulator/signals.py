@@ -1,6 +1,6 @@
 """The signals of the simulated controller: 128 names, as a controller lists them, and their ranges."""
 
-CURRENT, DEFLECTION, BIAS, X, Y, Z, LOCK_IN_X, LOCK_IN_Y = 0, 1, 24, 27, 28, 30, 86, 87
+CURRENT, DEFLECTION, BIAS, X, Y, Z, SHIFT, LOCK_IN_X, LOCK_IN_Y = 0, 1, 24, 27, 28, 30, 76, 86, 87
 """Indexes into :data:`NAMES`."""
 KNOWN = {
     CURRENT: ("Current (A)", 1e-6),
@@ -9,6 +9,7 @@ KNOWN = {
     X: ("X (m)", 1e-5),
     Y: ("Y (m)", 1e-5),
     Z: ("Z (m)", 1e-6),
+    SHIFT: ("OC M1 Freq. Shift (Hz)", 1e3),
     LOCK_IN_X: ("LI Demod 1 X (V)", 10.0),
     LOCK_IN_Y: ("LI Demod 1 Y (V)", 10.0),
 }

@@ -23,6 +23,7 @@ from ophyd_devices.registry import make_backend
 from ophyd_devices.spectrometer import triangle
 from ophyd_devices.twin import SimulatedClock, TwinBackend
 from ophyd_devices.twin.forces import ForceCurves
+from ophyd_devices.twin.kelvin import KelvinCurves
 from ophyd_devices.twin.tunnelling import CurrentCurves
 from ophyd_devices.waveform import there_and_back
 
@@ -82,6 +83,31 @@ def test_frames_moves_and_sweeps_are_those_of_the_twin(serve, connect, first_row
     assert len(measured) == len(bias) + 6  # both ends of each of the 7 segments are measured
     assert spectrum[:8] == pytest.approx(measured[:8], abs=1e-6)
     assert spectrum[-7:] == pytest.approx(measured[-7:], abs=1e-6)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_backward_lines_are_channels_of_their_own(serve, connect, mirrored):
+    names = ("Z (m)", "LI Demod 1 X", "Z (m) [bwd]")
+    backend = connect(serve(), channels=names, backward_mirrored=mirrored)
+    assert [(one.name, one.unit) for one in backend.info.channels][::2] == [("Z", "nm"), ("Z backward", "nm")]
+    backend.engage(20.0)
+    forward, _, backward = backend.frame((0.0, 200.0, 0.0, 200.0), (16, 16), 50.0, ignore)
+    np.testing.assert_array_equal(backward[:, ::-1] if mirrored else backward, np.roll(forward, -1, axis=1))
+    with pytest.raises(BackendError, match="no signal 'Y2'"):
+        connect(serve(), channels=("Y2 [bwd]",))
+
+
+def test_kelvin_spectra_are_those_of_the_twin(serve, connect):
+    server = serve(sample=KelvinCurves(3))
+    backend = connect(server, spectrum=("OC M1 Freq. Shift (Hz)",))
+    assert backend.info.spectroscopy.channels[0].unit == "Hz"
+    backend.engage(20.0)
+    bias = triangle(2.0, 32, 1)
+    shift = backend.spectrum(bias, 1e-3).spectrum
+    x, y = backend.position()
+    truth = server.controller.twin.reference(np.array([(x + 1000, y + 1000)]), bias)[0]
+    assert np.abs(shift - truth).max() < 5 * 0.3
+    assert np.ptp(truth) > 5
 
 
 def test_pulses_measure_the_off_field_and_the_on_field_loop(serve, connect):

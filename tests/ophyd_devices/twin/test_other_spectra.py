@@ -16,6 +16,7 @@ from ophyd_devices.epics import wire
 from ophyd_devices.spectrometer import triangle
 from ophyd_devices.twin import twin
 from ophyd_devices.twin.forces import HELD_NN, STIFFNESS, ForceCurves, _curve
+from ophyd_devices.twin.kelvin import KelvinCurves
 from ophyd_devices.waveform import there_and_back
 
 HEIGHTS = there_and_back(40.0, 400)
@@ -52,6 +53,21 @@ def test_adhesion_depends_on_the_surface_around_the_tip():
     assert adhesion.std() > 2
     near = -film.spectra(places + 3.0, HEIGHTS)[0].min(axis=1)
     assert np.median(np.abs(near - adhesion)) < 0.2 * adhesion.std()
+
+
+def test_the_vertex_of_a_kelvin_parabola_is_the_contact_potential():
+    with closing(twin(seed=3, spectroscopy="kelvin")) as backend:
+        bias, places = triangle(4.0, 64, 1), np.random.default_rng(0).uniform(50, 1950, (200, 2))
+        shifts = backend.reference(places, bias)
+        fits = np.polynomial.polynomial.polyfit(bias, shifts.T, 2)  # (3, N)
+        vertex = -fits[1] / (2 * fits[2])
+        assert (fits[2] < 0).all()
+        assert fits[0] - fits[1] ** 2 / (4 * fits[2]) == pytest.approx(np.full(200, -8.0))
+        assert vertex.min() == pytest.approx(0.1, abs=0.02)
+        assert vertex.max() == pytest.approx(0.7, abs=0.02)
+        domain, _ = KelvinCurves(3).surface(places)
+        assert np.corrcoef(vertex, domain)[0, 1] > 0.999
+        assert backend.info.spectroscopy.channels[0].unit == "Hz"
 
 
 def test_currents_are_simmons_and_their_slope_is_their_derivative():
