@@ -43,6 +43,9 @@ _MARKS: Mapping[str, Mapping[str, Any]] = {
 EXAMPLES = 3
 """Number of spectra that are drawn."""
 
+LETTERS = "abc"
+"""What they are called on the image."""
+
 
 def figure(history: History, evaluation: Evaluation | None = None) -> Figure:
     """Draw a run: points on the image and three spectra; of an agent also its errors and its learning curve.
@@ -86,12 +89,16 @@ class _Model:
 
 @dataclass(frozen=True, eq=False)
 class _Example:
-    """One spectrum (K,) to show; `kind` is true or measured, `predicted` what the model says there."""
+    """One spectrum (K,) to show; `kind` is true or measured, `predicted` what the model says there.
+
+    `place` is where it belongs in nm, if that is known.
+    """
 
     title: str
     kind: str
     spectrum: Array
     predicted: Array | None = None
+    place: tuple[float, float] | None = None
 
 
 def _draw_points_only(history: History) -> Figure:
@@ -105,6 +112,7 @@ def _draw_points_only(history: History) -> Figure:
     if len(places):
         _draw_in_order(image, places)
     _draw_examples(spectra, history, examples, None)
+    _locate(image, examples)
     return drawing
 
 
@@ -116,11 +124,11 @@ def _draw_agent_run(history: History, pool: Pool, evaluation: Evaluation | None)
     spectra = [drawing.add_subplot(curves[column]) for column in range(EXAMPLES)]
     model = _model(history, pool)
     _draw_path(image, history)
-    _draw_predicted_error(predicted, history, pool)
-    _draw_true_error(true, history, pool, model)
+    _draw_errors(predicted, true, history, pool, model)
     _draw_curve(curve, history, evaluation)
-    examples = _some_points(history.of(Point)) if model is None else _good_and_bad(history, model)
+    examples = _some_points(history.of(Point)) if model is None else _good_and_bad(history, pool, model)
     _draw_examples(spectra, history, examples, model)
+    _locate(image, examples)
     return drawing
 
 
@@ -158,22 +166,32 @@ def _draw_in_order(axes: Axes, places: Array) -> None:
     axes.figure.colorbar(dots, ax=axes, label="point", shrink=0.75, ticks=MaxNLocator(integer=True))
 
 
-def _draw_predicted_error(axes: Axes, history: History, pool: Pool) -> None:
-    axes.set(title="error the agent expects", xlabel="x / nm")
-    if not history.maps or "predicted_error" not in history.maps[-1].maps:
-        return leave_blank(axes, "this agent predicts no error")
-    values, unit = belief(history, history.maps[-1].maps, "predicted_error")
-    return draw_map(axes, pool, values, unit)
+def _draw_errors(expected: Axes, true: Axes, history: History, pool: Pool, model: _Model | None) -> None:
+    """Draw the error that the agent expects and the true one, on one scale where both have a unit.
 
-
-def _draw_true_error(axes: Axes, history: History, pool: Pool, model: _Model | None) -> None:
-    axes.set(title=f"true error ({'agent' if model is None else model.name})", xlabel="x / nm")
-    if history.reference is None:
-        return leave_blank(axes, "the truth is not known")
-    if model is None:
-        return leave_blank(axes, "no prediction yet")
-    rms = np.sqrt(((model.prediction - history.reference) ** 2).mean(axis=1))
-    return draw_map(axes, pool, rms, f"rms / {spectrum_unit(history)}")
+    Where the truth is not known, the second is the part of the first that more points can remove.
+    """
+    expected.set(title="error the agent expects", xlabel="x / nm")
+    true.set(title=f"true error ({'agent' if model is None else model.name})", xlabel="x / nm")
+    maps = history.maps[-1].maps if history.maps else {}
+    drawn: dict[Axes, tuple[Array, str]] = {}
+    if "predicted_error" in maps:
+        drawn[expected] = belief(history, maps, "predicted_error")
+    else:
+        leave_blank(expected, "this agent predicts no error")
+    if history.reference is not None and model is not None:
+        rms = np.sqrt(((model.prediction - history.reference) ** 2).mean(axis=1))
+        drawn[true] = rms, f"rms / {spectrum_unit(history)}"
+    elif history.reference is None and "reducible_error" in maps:
+        true.set(title="of it reducible")
+        drawn[true] = belief(history, maps, "reducible_error")
+    else:
+        leave_blank(true, "the truth is not known" if history.reference is None else "no prediction yet")
+    one_scale = len(drawn) == 2 and all(label.startswith("rms") for _, label in drawn.values())
+    values = np.concatenate([each for each, _ in drawn.values()]) if drawn else np.zeros(1)
+    scale = {"vmin": float(values.min()), "vmax": float(np.percentile(values, 99))} if one_scale else {}
+    for axes, (each, label) in drawn.items():
+        draw_map(axes, pool, each, label, **scale)
 
 
 def _draw_curve(axes: Axes, history: History, evaluation: Evaluation | None) -> None:
@@ -210,17 +228,21 @@ def _draw_estimate(axes: Axes, history: History) -> None:
     axes.axhline(1, color=QUIET, lw=0.8, ls=":", label="mean spectrum")
     axes.fill_between(points, low, high, color=ACCENT, alpha=0.2, lw=0, label="90 % interval")
     axes.plot(points, error, color=ACCENT, lw=1.5, label="agent's estimate")
-    axes.set(title="learning curve, estimated", ylim=(0, None))
+    top = max(1.2, 1.5 * max(error))  # intervals of the first estimates may reach far beyond
+    axes.set(title="learning curve, estimated", ylim=(0, top))
     axes.legend(fontsize=7)
 
 
 def _some_points(points: list[Point]) -> list[_Example]:
     """Return spectra from the beginning, the middle and the end of a run."""
     numbers = sorted({0, len(points) // 2, len(points) - 1}) if points else []
-    return [_Example(f"point {number + 1}", "measured", points[number].spectrum) for number in numbers]
+    return [
+        _Example(f"point {number + 1}", "measured", points[number].spectrum, place=points[number].position)
+        for number in numbers
+    ]
 
 
-def _good_and_bad(history: History, model: _Model) -> list[_Example]:
+def _good_and_bad(history: History, pool: Pool, model: _Model) -> list[_Example]:
     """Return candidates that are predicted well, middling and badly, never measured where the truth is known."""
     measured = history.measured()
     if history.reference is not None:
@@ -236,14 +258,20 @@ def _good_and_bad(history: History, model: _Model) -> list[_Example]:
     order = candidates[np.argsort(((model.prediction - spectra) ** 2).mean(axis=1)[candidates])]
     chosen = {percent: order[round(percent / 100 * (len(order) - 1))] for percent in (10, 50, 90)}
     return [
-        _Example(f"{where}, error at the {percent}th percentile", kind, spectra[index], model.prediction[index])
+        _Example(
+            f"{where}, error at the {percent}th percentile",
+            kind,
+            spectra[index],
+            model.prediction[index],
+            (float(pool.positions[index, 0]), float(pool.positions[index, 1])),
+        )
         for percent, index in chosen.items()
     ]
 
 
 def _draw_examples(panels: list[Axes], history: History, examples: list[_Example], model: _Model | None) -> None:
-    for axes, example in zip(panels, examples, strict=False):
-        axes.set_title(example.title)
+    for letter, axes, example in zip(LETTERS, panels, examples, strict=False):
+        axes.set_title(example.title if example.place is None else f"{letter}   {example.title}")
         drawn = [(example.spectrum, measured_style(example.kind))]
         if example.predicted is not None and model is not None:
             drawn.append((example.predicted, predicted_style(f"predicted ({model.name})")))
@@ -252,3 +280,13 @@ def _draw_examples(panels: list[Axes], history: History, examples: list[_Example
             axes.legend(fontsize=7)
     for axes in panels[len(examples) :]:
         leave_blank(axes, "no spectrum")
+
+
+def _locate(image: Axes, examples: list[_Example]) -> None:
+    """Write the letter of each example on the image, at its place."""
+    for letter, example in zip(LETTERS, examples, strict=False):
+        if example.place is not None:
+            image.annotate(
+                letter, example.place, color="black", fontsize=7, ha="center", va="center",
+                bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": "black", "lw": 0.6, "alpha": 0.85},
+            )  # fmt: skip

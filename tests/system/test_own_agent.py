@@ -9,6 +9,7 @@ from support import measure
 
 from agents.registry import build, configure
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Reference
 from curio_plans.plans import curiosity
 from curio_plans.plans import resume as resume_plan
 from curio_plans.report.overview import figure
@@ -54,11 +55,29 @@ def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_firs
     assert 0.3 < np.sqrt((shown[0] ** 2).mean() / (shown[1] ** 2).mean()) < 3
     labels = [axes.images[0].colorbar.ax.get_ylabel() for axes in (expected, true)]
     assert labels == ["rms with noise / a.u.", "rms / a.u."], "the twin's truth has no noise"
+    assert expected.images[0].get_clim() == true.images[0].get_clim(), "one colour, one error"
+    letters = [text for axes in panels.values() for text in axes.texts if text.get_text() in "abc"]
+    assert [text.get_text() for text in letters] == ["a", "b", "c"]
+    titles = [title for title in panels if "percentile" in title]
+    assert [title[0] for title in titles] == ["a", "b", "c"]
     first = [one.position for one, decision in zip(history.observations, history.decisions, strict=True)
              if decision.phase == "initial"]  # fmt: skip
     (drawn,) = [line for axes in panels.values() for line in axes.lines if line.get_label() == "initial"]
     np.testing.assert_allclose(drawn.get_xydata(), first)
     assert len(first) == 10
+
+
+def test_without_the_truth_its_figure_shows_what_it_believes(satisfied):
+    history = History(copy.deepcopy(satisfied))
+    history.of(Reference).clear()
+    panels = {axes.get_title(): axes for axes in figure(history).axes}
+    reducible = np.asarray(panels["of it reducible"].images[0].get_array()).ravel()
+    expected = np.asarray(panels["error the agent expects"].images[0].get_array()).ravel()
+    assert (reducible <= expected).all()
+    curve = panels["learning curve, estimated"]
+    told = [decision.estimate.error for decision in history.decisions if decision.estimate is not None]
+    np.testing.assert_allclose(curve.lines[-1].get_ydata(), told)
+    assert not [text for axes in panels.values() for text in axes.texts if "not known" in text.get_text()]
 
 
 def test_a_run_of_it_that_was_killed_goes_on_to_the_same_end(satisfied, facts):
