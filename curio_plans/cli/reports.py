@@ -84,7 +84,11 @@ def _print_summary(documents: Any, path: Path | None) -> None:
         for label, text in summary(history).items():
             table.add_row(f"[bold]{escape(label)}[/]", escape(text))
     console.print(table)
-    if path is None or history.frame is None:
+    if path is None:
+        return
+    from curio_plans.report.overview import is_drawable
+
+    if not is_drawable(history):
         return
     evaluation = None
     if isinstance(history, AgentRun):

@@ -123,6 +123,8 @@ class Image(Entry):
         Instrument time at its end in s.
     places : (M, 2) float64 or None
         Where spectra can be taken, in nm; None for everywhere.
+    channel_units : tuple of str
+        C units; empty where they were not recorded.
     """
 
     stream = IMAGE
@@ -131,6 +133,7 @@ class Image(Entry):
     area: tuple[float, float, float, float]
     time: float
     places: NDArray[np.float64] | None = None
+    channel_units: tuple[str, ...] = ()
 
     @classmethod
     def belongs(cls, event: Event) -> bool:
@@ -143,13 +146,14 @@ class Image(Entry):
     def read(cls, event: Event) -> Self:
         """Return the image in an event."""
         x_min, x_max, y_min, y_max = (float(edge) for edge in event.setting("imager_area"))
-        places = event.setting("imager_places")
+        places, units = event.setting("imager_places"), event.setting("imager_channel_units")
         return cls(
             frame=np.asarray(event.value("imager_frame"), dtype=np.float32),
             channels=tuple(str(name) for name in event.setting("imager_channels")),
             area=(x_min, x_max, y_min, y_max),
             time=float(event.value("imager_time")),
             places=None if places is None else np.asarray(places, dtype=np.float64),
+            channel_units=() if units is None else tuple(str(unit) for unit in units),
         )
 
     def pool(self, recipe: Mapping[str, Any]) -> Pool:

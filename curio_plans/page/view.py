@@ -255,7 +255,13 @@ class RunView:
         if self.history.images and entry is self.history.images[-1]:
             image = self.history.images[-1]
             self.images.append(
-                {"time": image.time, "area": image.area, "channels": list(image.channels), "decisions": made}
+                {
+                    "time": image.time,
+                    "area": image.area,
+                    "channels": list(image.channels),
+                    "units": list(image.channel_units),
+                    "decisions": made,
+                }
             )
             self._arrays["images"].append(data)
         if text := say(entry):

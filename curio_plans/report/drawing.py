@@ -1,6 +1,6 @@
 """What all figures of a run share: colours, maps over the pool, labels with units."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -34,8 +34,11 @@ def draw_frame(axes: Axes, history: History) -> None:
     """Draw the first image of a run that has one, its polarisation if there is one."""
     image, points = history.images[0], len(history.of(Point))
     shown = image.channels.index("polarisation") if "polarisation" in image.channels else 0
-    axes.imshow(image.frame[shown], origin="lower", extent=image.area, cmap="gray")
-    axes.set(title=f"{image.channels[shown]}, {points} points", xlabel="x / nm", ylabel="y / nm")
+    picture = axes.imshow(image.frame[shown], origin="lower", extent=image.area, cmap="gray")
+    unit = image.channel_units[shown] if image.channel_units else ""
+    label = f"{image.channels[shown]} / {unit}" if unit else image.channels[shown]
+    axes.figure.colorbar(picture, ax=axes, label=label, shrink=0.75)
+    axes.set(title=f"{points} points", xlabel="x / nm", ylabel="y / nm")
 
 
 def draw_map(axes: Axes, pool: Pool, values: Array, label: str, **style: Any) -> None:
@@ -70,6 +73,17 @@ def draw_image(axes: Axes, pool: Pool, **style: Any) -> None:
     draw_map(axes, pool, pool.patches[:, 0, *middle].astype(np.float64), "image", **style)
 
 
+def mark_places(axes: Axes, places: Iterable[tuple[str, tuple[float, float]]]) -> None:
+    """Write letters at places in nm."""
+    box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "black", "lw": 0.6, "alpha": 0.85}
+    for letter, place in places:
+        axes.annotate(
+            letter, place, xytext=(9, 9), textcoords="offset points", fontsize=7, ha="center", va="center", bbox=box
+        )
+        axes.plot(*place, "o", mfc="none", mec="white", ms=9, mew=2.4)
+        axes.plot(*place, "o", mfc="none", mec="black", ms=9, mew=1.0)
+
+
 def belief(history: History, maps: Mapping[str, Array], name: str) -> tuple[Array, str]:
     """Return one map of the agent's belief as it is drawn, and its unit: squared errors as rms, like the true error."""
     if name in ERRORS and "error_low" in maps:
@@ -94,12 +108,20 @@ def title(history: History) -> str:
     start = history.start or {}
     agent = start.get("agent")
     name = agent.get("agent", "") if isinstance(agent, Mapping) else ""
-    experiment = start.get("experiment")
-    sample = experiment.get("sample") if isinstance(experiment, Mapping) else None
-    told = str(sample.get("name", "")) if isinstance(sample, Mapping) else ""
+    told = _sample_of(start)
     day = f"{datetime.fromtimestamp(start['time']).astimezone():%Y-%m-%d}" if "time" in start else ""
     plan = f"{start.get('plan_name', 'run')} {name}   {str(start.get('uid', ''))[:8]}"
     return "   ".join(text.replace("$", r"\$") for text in (plan, told, day) if text)
+
+
+def _sample_of(start: Mapping[str, Any]) -> str:
+    """Return the name of the sample; where nobody gave it one, what the microscope calls it."""
+    experiment, described = start.get("experiment"), start.get("sample")
+    named = experiment.get("sample") if isinstance(experiment, Mapping) else None
+    if isinstance(named, Mapping) and named.get("name"):
+        return str(named["name"])
+    found = described.get("sample") if isinstance(described, Mapping) else None
+    return str(found.get("file") or found.get("kind") or "") if isinstance(found, Mapping) else ""
 
 
 def spectrum_unit(history: History) -> str:

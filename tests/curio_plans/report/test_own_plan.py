@@ -70,7 +70,7 @@ def test_its_points_are_drawn_where_they_were_measured(documents):
     drawn = report.figure(history)
     image, *spectra = drawn.axes[:3]
     np.testing.assert_allclose(image.collections[0].get_offsets(), PLACES, atol=5)
-    assert [axes.get_title() for axes in spectra] == ["a   point 1", "b   point 2"]
+    assert [axes.get_title() for axes in spectra] == ["A: point 1", "B: point 2"]
     for axes, point in zip(spectra, history.of(Point), strict=True):
         np.testing.assert_array_equal(axes.lines[0].get_ydata(), point.spectrum)
         assert axes.get_xlabel() == "bias / V"

@@ -8,7 +8,7 @@ from support import measure
 from curio_plans import report
 from curio_plans.documents.history import History
 from curio_plans.documents.streams import Reference, Rejected
-from curio_plans.plans import curiosity, image
+from curio_plans.plans import curiosity, grid_spectroscopy, image, spectra_at
 from curio_plans.rules.quality import QualityError
 from curio_plans.study import evaluation
 
@@ -73,3 +73,37 @@ def test_the_commonest_reason_is_told(stored, history):
         dataclasses.replace(rejected, reason="signal to noise 1.2e-05, less than 2"),
     ])  # fmt: skip
     assert report.summary(history)["rejected"] == "3 spectra, 2 of them: signal to noise 0.5, less than 2"
+
+
+def test_errors_have_one_scale_and_examples_are_found_on_the_image(stored):
+    history = History(stored)
+    maps = history.maps[-1].maps
+    values = np.linspace(0.01, 0.04, len(history.pool), dtype=np.float32)
+    history.maps[-1] = dataclasses.replace(
+        history.maps[-1],
+        maps={**maps, **dict.fromkeys(("predicted_error", "error_low", "error_high", "reducible_error"), values)},
+    )
+    drawn = report.figure(history)
+    axes = {one.get_title(): one for one in drawn.axes}
+    expected, true = axes["error the agent expects"], axes["true error (agent)"]
+    assert expected.images[0].get_clim() == true.images[0].get_clim()
+    letters = {text.get_text() for text in axes["20 points"].texts}
+    assert letters == {title[0] for title in axes if "error at the" in title} == set("ABC")
+    assert {"rms / a.u.", "polarisation / a.u.", "point"} <= {one.get_ylabel() for one in drawn.axes}
+
+
+def test_what_is_not_known_has_no_axes(history):
+    history.of(Reference).clear()
+    drawn = report.figure(history)
+    assert not [one for one in drawn.axes if "learning curve" in one.get_title() or "true error" in one.get_title()]
+    assert all(one.has_data() for one in drawn.axes)
+
+
+@pytest.mark.parametrize(
+    ("plan", "arguments"), [(grid_spectroscopy, (3, 2)), (spectra_at, ([(200.0, 300.0), (700.0, 900.0)],))]
+)
+def test_spectra_without_an_image_are_drawn(plan, arguments):
+    history = History(measure(plan, *arguments))
+    titles = [one.get_title() for one in report.figure(history).axes]
+    assert "A: point 1" in titles
+    assert ("how much 6 spectra vary" in titles) is (plan is grid_spectroscopy)
