@@ -224,16 +224,20 @@ def explain(
     uid: Uid,
     point: Annotated[int, typer.Argument(help="Number of the point, 1 for the first.")],
     output: Output = None,
+    recorded: Annotated[bool, typer.Option(help="Build no agent, use recorded maps.")] = False,
     data: Data = DATA,
     tiled: Tiled = None,
     api_key: Key = None,
 ) -> None:
-    """Say why the agent chose a point, from the documents alone.
+    """Say why the agent chose a point.
 
     As text and as a figure: the score and its parts, the rank among all candidates, what was known then, the distance
-    to the nearest earlier point, and what was found:
+    to the nearest earlier point, and what was found. The agent is rebuilt from the documents up to that decision, for
+    its maps at that moment:
 
         curio explain latest 40
+
+    With --recorded no agent is built: the maps are the last ones that the run recorded before.
     """
     with Progress("loading the stored run"), Place(data, tiled, api_key).open(must_exist=True) as storage:
         from curio_plans.documents.sense import making_sense_of
@@ -243,7 +247,8 @@ def explain(
         uid = storage.resolve(uid)
         documents = storage.lineage(uid)
         with making_sense_of(documents):
-            explanation = explain_decision(documents, point, stored=storage.lineage)
+            make = None if recorded else builder(None, lambda _: None)
+            explanation = explain_decision(documents, point, stored=storage.lineage, build=make)
             rows, figure = explanation.rows(), draw(explanation)
     _show_rows(rows)
     _save(figure, figure_file(output, data / "figures" / f"{uid}-point-{point}.png"))

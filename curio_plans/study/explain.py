@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.protocols import Exclusion, Observation
+from agents.protocols import Exclusion, Observation, for_agent
 from curio_plans.documents.agent_run import AgentRun
 from curio_plans.documents.events import Document, Stored
 from curio_plans.documents.streams import HUMAN, BeliefMap, Decision, Steered
-from curio_plans.study.common import as_lines, describe_config
+from curio_plans.study.common import Build, ReplayError, as_lines, describe_config
 
 SCORE = "score"
 """The acquisition value, as a map over the pool."""
@@ -32,7 +32,8 @@ class Explanation:
     decision : Decision
         What was decided: candidate, phase, score and its parts, and what it rests on.
     belief : BeliefMap or None
-        The belief map at that moment: the last one recorded that rests on no more observations than the decision.
+        The belief map at that moment: rebuilt, or the last one recorded that rests on no more observations than the
+        decision.
     available : (N,) bool
         The candidates that were neither measured, nor excluded, nor about to be measured.
     nearest : float
@@ -41,6 +42,8 @@ class Explanation:
         What was measured, or why the candidate was excluded; None if the run ended before.
     attempts : tuple of str
         Why spectra of the candidate were rejected.
+    rebuilt : bool
+        Whether the belief is that of an agent rebuilt from the records that the decision rests on.
     """
 
     history: AgentRun
@@ -50,6 +53,7 @@ class Explanation:
     nearest: float
     outcome: Observation | Exclusion | None
     attempts: tuple[str, ...]
+    rebuilt: bool = False
 
     @property
     def measured(self) -> list[int]:
@@ -135,6 +139,8 @@ class Explanation:
         if self.belief is None:
             return "none was recorded before this decision"
         then = self.decision.observations
+        if self.rebuilt:
+            return f"of the agent, rebuilt from the {then} observations that the decision rests on"
         return f"the one after {self.belief.observations} observations; the decision rests on {then}"
 
     def _part(self, name: str, value: float) -> str:
@@ -154,7 +160,9 @@ class Explanation:
         return f"{text}; that map predicted it with an rms error of {here:.3g} {unit} ({before:.3g} where measured)"
 
 
-def explain(documents: Iterable[Document], number: int, *, stored: Stored | None = None) -> Explanation:
+def explain(
+    documents: Iterable[Document], number: int, *, stored: Stored | None = None, build: Build | None = None
+) -> Explanation:
     """Explain decision `number` of a run, 1 for the first.
 
     Parameters
@@ -165,11 +173,15 @@ def explain(documents: Iterable[Document], number: int, *, stored: Stored | None
         1 … the number of decisions.
     stored : callable, optional
         Gives the documents of prior runs, for an agent that learned from some.
+    build : callable, optional
+        Makes an agent from its config; with it the belief is that of the decision, where it was not recorded then.
 
     Raises
     ------
     DocumentError
         If no agent decided in this run, or its documents are damaged.
+    ReplayError
+        If the agent cannot be rebuilt.
     ExplainError
         If the run has no such decision.
     """
@@ -186,15 +198,36 @@ def explain(documents: Iterable[Document], number: int, *, stored: Stored | None
     context = history.context(decision.records, decision.number)
     available[[*context.pending, *context.avoid]] = False
     places = [record.position for record in known if isinstance(record, Observation)]
+    recorded = before[-1] if before else None
+    missing = recorded is None or recorded.observations < decision.observations or SCORE not in recorded.maps
+    again = _believe_again(history, decision, build) if missing and build is not None else None
     distances = np.hypot(*(np.array(places) - decision.position).T) if places else np.array([np.nan])
     return Explanation(
         history=history,
         decision=decision,
-        belief=before[-1] if before else None,
+        belief=recorded if again is None else again,
         available=available,
         nearest=float(distances.min()),
         outcome=history.outcomes[decision.number] if decision.number < len(history.outcomes) else None,
         attempts=tuple(old.reason for old in history.rejected if old.candidate == decision.candidate),
+        rebuilt=again is not None,
+    )
+
+
+def _believe_again(history: AgentRun, decision: Decision, build: Build) -> BeliefMap | None:
+    """Return what the agent believes after the records of a decision; None if it has no maps then."""
+    try:
+        agent = build(history.config)
+        agent.ingest(*for_agent(agent, history.records[: decision.records]))
+    except (ValueError, TypeError) as error:
+        raise ReplayError(
+            f"the agent cannot be rebuilt from the documents: {error}; curio explain --recorded builds none"
+        ) from error
+    report = agent.report(history.context(decision.records, decision.number))
+    if not report.maps:
+        return None
+    return BeliefMap(
+        observations=decision.observations, maps=report.maps, prediction=report.prediction, estimate=decision.estimate
     )
 
 

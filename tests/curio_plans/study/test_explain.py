@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from support import events, measure
 
+from agents.registry import build, configure
 from curio_plans.documents.events import DocumentError
 from curio_plans.documents.history import History
 from curio_plans.plans import curiosity, image
 from curio_plans.report.explain import draw
 from curio_plans.rules.quality import QualityError
+from curio_plans.study.common import ReplayError
 from curio_plans.study.explain import ExplainError, explain
 
 POINTS = 12
@@ -56,6 +58,26 @@ def test_the_rank_is_among_those_available_then(run):
     above = set(range(candidate + 1, len(explanation.available))) - set(explanation.measured)
     assert explanation.rank() == (1 + len(above), len(explanation.available) - 7)
     assert explanation.rank("novelty") is None
+
+
+def test_the_map_at_the_decision_is_rebuilt_where_it_was_not_recorded():
+    documents = measure(curiosity, configure("curio", initial=10, checks=0), 12, build=build, map_every=0)
+    explanation = explain(documents, 12, build=build)
+    decision = explanation.decision
+    assert explain(documents, 12).belief is None
+    assert explanation.maps["score"][decision.candidate] == np.float32(decision.score)
+    assert explanation.rank() == (1, explanation.available.sum())
+    assert "rebuilt from the 11 observations" in str(explanation)
+    titles = [axes.get_title() for axes in draw(explanation).axes]
+    assert {"score after 11 observations", "error the agent expected", "what was measured"} <= set(titles)
+
+
+def test_an_agent_that_cannot_be_rebuilt_is_told(run):
+    def nothing(config):
+        raise ValueError("no such agent")
+
+    with pytest.raises(ReplayError, match="no such agent; curio explain --recorded"):
+        explain(run, 3, build=nothing)
 
 
 def test_the_error_of_the_prediction_is_told(run):
