@@ -19,6 +19,7 @@ export class Hands {
     click("undo", "include", () => ({ number: Number(Object.keys(this.standing.excluded).at(-1)) }));
     click("free", "free");
     click("set-points", "points", () => ({ points: Number($("points").value) }));
+    click("set-until", "until", () => ($("until").value ? { rule: { error: Number($("until").value) } } : {}));
     click("set-maps", "map_every", () => ({ map_every: Number($("map-every").value) }));
     for (const act of ["image", "pause", "go", "end"]) click(act, act);
     $("abort").addEventListener("click", () => {
@@ -61,6 +62,11 @@ export class Hands {
     $("go").hidden = !live.paused;
     $("pause").hidden = Boolean(live.paused);
     if (document.activeElement !== $("points")) $("points").value = about.points ?? "";
+    const rule = this.standing.until ?? about.arguments?.until;
+    if (document.activeElement !== $("until") && JSON.stringify(rule) !== this.rule) {
+      this.rule = JSON.stringify(rule);
+      $("until").value = rule?.error ?? "";
+    }
     if (document.activeElement !== $("map-every") && !$("map-every").value) $("map-every").value = about.arguments?.map_every ?? "";
     if (document.activeElement !== $("approve")) $("approve").value = this.standing.approve ?? "off";
     this.scene.areas = Object.values(this.standing.excluded ?? {}).map((points) => ({ points, style: "exclude" }));

@@ -69,6 +69,8 @@ function pointsShown() {
     const next = rows.decisions[shown - 1];
     marks.push({ x: next[columns.decisions.x], y: next[columns.decisions.y], kind: "next" });
   }
+  const suggestion = following && live.suggestion;
+  if (suggestion) marks.push({ x: suggestion.x, y: suggestion.y, kind: "next" });
   if (following) for (const [px, py] of about.standing?.picks ?? []) marks.push({ x: px, y: py, kind: "next" });
   return marks;
 }
@@ -78,7 +80,8 @@ async function showImage() {
   const [picture, channel] = $("channel").value.split(":").map(Number);
   const { values, shape } = await cached(`images/${picture}/${channel}`);
   const name = about.images[picture].channels[channel];
-  scene.image = { values, shape, extent: about.images[picture].area, range: limits(values), table: await colours("gray"), label: name };
+  scene.image = { values, shape, extent: about.images[picture].area, range: limits(values), table: await colours("gray"),
+    label: about.images[picture].units?.[channel] ? `${name} / ${about.images[picture].units[channel]}` : name };
   scene.draw();
 }
 
@@ -138,7 +141,7 @@ let curveAsked = 0;
 function laterCurve() {
   clearTimeout(curveAsked);
   curveAsked = setTimeout(() => {
-    drawCurve($("curve"), rows.decisions, columns.decisions, shown, about.arguments?.until?.error);
+    drawCurve($("curve"), rows.decisions, columns.decisions, shown, (about.standing?.until ?? about.arguments?.until)?.error);
     showSelected().catch(tellProblem);
   }, 120);
 }
@@ -151,7 +154,7 @@ function showLegend(map) {
     const icon = Object.assign(element("canvas"), { width: 32, height: 32 });
     const context = icon.getContext("2d");
     context.scale(2, 2);
-    mark(context, 8, 8, 4, KINDS[kind]);
+    mark(context, 8, 8, KINDS[kind].shape === "ring" ? 3 : 4, KINDS[kind]);
     label.append(icon, element("span", `${KINDS[kind].name} ${counts[kind]}`));
     return label;
   }), ...(scene.layer && map ? [element("span", `map after ${map.observations} points`, "quiet")] : []));
@@ -223,7 +226,7 @@ async function showSelected() {
     words.push(`Point ${index + 1} at ${number(point[columns.points.x], 5)}, ${number(point[columns.points.y], 5)} nm.`);
     if (decision) words.push(why(decision));
     const before = about.maps.findLastIndex((map) => map.predicts && map.observations <= index && map.decisions <= step);
-    if (before >= 0) curves.push({ ...(await cached(`predictions/${before}/${candidate}`)), name: `predicted after ${about.maps[before].observations} points`, style: "before" });
+    if (before >= 0 && before !== mapShown()) curves.push({ ...(await cached(`predictions/${before}/${candidate}`)), name: `predicted after ${about.maps[before].observations} points`, style: "before" });
   } else if (candidate >= 0 && scene.positions?.length) {
     words.push(`Candidate ${candidate} at ${number(scene.positions[2 * candidate], 5)}, ${number(scene.positions[2 * candidate + 1], 5)} nm: not measured.`);
     if (rows.excluded.some((bad) => bad[1] === candidate)) words.push("It is excluded.");
@@ -278,7 +281,9 @@ async function take(news) {
   const first = !rows.points.length && news.rows.points.length;
   Object.assign(about, { state: news.state, reason: news.reason, damage: news.damage, points: news.points ?? about.points, phases: news.phases,
     standing: news.standing, steered: news.steered });
+  const suggested = live.suggestion?.candidate;
   live = news.live ?? {};
+  if (live.suggestion?.candidate !== suggested) later();
   for (const table of TABLES) for (const row of news.rows[table]) rows[table].push(row.map((value) => value ?? NaN));
   log.push(...news.log);
   about.maps.push(...news.maps);

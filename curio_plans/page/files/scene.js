@@ -14,6 +14,8 @@ export const KINDS = {
 };
 
 const MARGIN = { left: 58, right: 92, top: 12, bottom: 46 };
+const NARROW = 560; // below, colour bars lie under the image
+const BAR = 46; // the height of such a bar with its numbers and its label
 
 export function mark(context, x, y, size, kind) {
   const { fill, shape } = kind;
@@ -103,12 +105,14 @@ export class Scene {
   #frame() {
     const { width, height } = this.canvas.getBoundingClientRect();
     const [xMin, xMax, yMin, yMax] = this.area;
-    const right = this.layer ? MARGIN.right + 78 : MARGIN.right;
-    const room = [width - MARGIN.left - right, height - MARGIN.top - MARGIN.bottom];
+    const narrow = width < NARROW;
+    const right = narrow ? 16 : this.layer ? MARGIN.right + 78 : MARGIN.right;
+    const below = narrow ? MARGIN.bottom + (this.layer ? 2 : 1) * BAR : MARGIN.bottom;
+    const room = [width - MARGIN.left - right, height - MARGIN.top - below];
     const scale = Math.max(1e-9, Math.min(room[0] / (xMax - xMin), room[1] / (yMax - yMin)));
     const size = [scale * (xMax - xMin), scale * (yMax - yMin)];
     const left = MARGIN.left + Math.max(0, (room[0] - size[0]) / 2);
-    return { width, height, scale, left, top: MARGIN.top, size, xMin, yMax,
+    return { width, height, scale, left, narrow, top: MARGIN.top, size, xMin, yMax,
       x: (nm) => left + scale * (nm - xMin), y: (nm) => MARGIN.top + scale * (yMax - nm) };
   }
 
@@ -218,6 +222,24 @@ export class Scene {
       });
     }
     context.globalAlpha = 1;
+  }
+
+  #drawBarBelow(context, frame, layer, row, ink) {
+    const top = frame.top + frame.size[1] + MARGIN.bottom + row * BAR;
+    const width = frame.size[0];
+    for (let step = 0; step < width; step++) {
+      const level = 3 * Math.round(255 * (step / width));
+      context.fillStyle = `rgb(${layer.table.slice(level, level + 3).join(",")})`;
+      context.fillRect(frame.left + step, top, 1.5, 8);
+    }
+    context.fillStyle = ink;
+    context.textAlign = "center";
+    context.textBaseline = "top";
+    const [low, high] = layer.range;
+    for (const tick of ticks(low, high, 4)) {
+      context.fillText(number(tick, 3), frame.left + width * ((tick - low) / (high - low)), top + 11);
+    }
+    context.fillText(layer.label, frame.left + width / 2, top + 25);
   }
 
   #drawBar(context, frame, layer, offset, ink) {
@@ -347,7 +369,11 @@ export class Scene {
       context.setLineDash([]);
     }
     this.#drawAxes(context, frame, ink);
-    this.#drawBar(context, frame, this.image, 10, ink);
-    if (this.layer) this.#drawBar(context, frame, this.layer, 92, ink);
+    if (frame.narrow) {
+      [this.layer, this.image].filter(Boolean).forEach((layer, row) => this.#drawBarBelow(context, frame, layer, row, ink));
+    } else {
+      this.#drawBar(context, frame, this.image, 10, ink);
+      if (this.layer) this.#drawBar(context, frame, this.layer, 92, ink);
+    }
   }
 }
