@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,10 @@ GROUP = "curio.readers"
 LARGEST = 4 * 2**30
 """Bytes of the largest array that is read; a header that promises more is refused before memory is taken."""
 
+HDF5 = "an HDF5 file"
 _MAGIC = {
     b"PK\x03\x04": "a zip archive, such as .npz",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
+    b"\x89HDF\r\n\x1a\n": HDF5,
     b"\x93NUMPY": "a single array of numpy (.npy)",
     b"Gwyddion Simple Field": "a Gwyddion simple field (.gsf)",
     b"GWYP": "a Gwyddion file (.gwy)",
@@ -155,7 +157,7 @@ def find_reader(path: Path) -> str:
     content = describe_content(path)
     if ending:
         kinds = " or ".join(known_readers()[name].kind for name in ending)
-        raise SampleError(f"{path}: by its name it should be a {kinds} file, but its content is {content}; {_ADVICE}")
+        raise SampleError(f"{path}: by its name it should be a {kinds} file, but its content is {content}. {_ADVICE}")
     ending_text = f"files that end in {path.suffix!r}" if path.suffix else "files without an ending"
     foreign = next((what for end, what in _FOREIGN.items() if path.name.lower().endswith(end)), None)
     if foreign is not None:
@@ -183,9 +185,28 @@ def describe_content(path: Path) -> str:
         start = file.read(64)
     for magic, what in _MAGIC.items():
         if start.startswith(magic):
-            return what
+            return what + _datasets(path) if what == HDF5 else what
     text = all(byte >= 32 or byte in b"\t\r\n" for byte in start)
     return "text" if text else "unknown to curio"
+
+
+def _datasets(path: Path, most: int = 6) -> str:
+    """Return names and shapes of the first datasets of an HDF5 file; nothing where it cannot be looked into."""
+    found: list[str] = []
+
+    def note(name: str, item: Any) -> bool | None:
+        if hasattr(item, "shape"):
+            found.append(f"{name} {'×'.join(map(str, item.shape)) or 'one value'}")
+        return True if len(found) > most else None
+
+    try:
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            file.visititems(note)
+    except (ImportError, OSError, RuntimeError):
+        return ""
+    return f" with the datasets {', '.join([*found[:most], *['…'] * (len(found) > most)])}" if found else ""
 
 
 def refuse_large(path: Path, promised: int, what: str) -> None:

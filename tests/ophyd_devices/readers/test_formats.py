@@ -205,3 +205,12 @@ def test_a_reader_that_cannot_be_loaded_breaks_no_other(tmp_path, monkeypatch, c
 def test_an_unknown_reader_is_told(tmp_path):
     with pytest.raises(SampleError, match="expected a reader among"):
         read(nanonis_scan(tmp_path / "scan.sxm", IMAGE), "telepathy")
+
+
+def test_hdf5_in_no_known_layout_is_told_by_its_datasets(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "map.h5", "w") as file:
+        file["deep/cube"] = np.zeros((4, 5, 6))
+        file["gain"] = 2.0
+    with pytest.raises(SampleError, match="an HDF5 file with the datasets deep/cube 4×5×6, gain one value"):
+        read(tmp_path / "map.h5")
