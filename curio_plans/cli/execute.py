@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import typer
 from rich.prompt import Prompt
@@ -17,6 +17,9 @@ from curio_plans.cli.common import DATA, FAILED, INTERRUPTED, NO_READER, Place
 from curio_plans.cli.output import Progress, console, errors, streams, tell_error, warn
 from curio_plans.cli.reports import print_summary
 
+if TYPE_CHECKING:
+    from curio_plans.session.settings import Settings
+
 Documents = Sequence[tuple[str, Mapping[str, Any]]]
 AT_THE_TERMINAL = "interrupted at the terminal"
 _UNHEARD = logging.NullHandler()
@@ -24,13 +27,17 @@ _LOOK = 0.2
 """Seconds between two looks at what others ask, while the terminal asks."""
 
 
-def make_engine() -> Any:
-    """Return a RunEngine for a command; `keep_run` takes care of signals."""
+def make_engine(settings: "Settings | None" = None) -> Any:
+    """Return a RunEngine for a command, which publishes where the settings say; `keep_run` takes care of signals."""
     from curio_plans.session.interrupt import OrderlyEngine
+    from curio_plans.session.log import publish
 
     # What goes wrong is told once, in our own words: without a handler of anybody, nothing goes to standard error.
     logging.getLogger("bluesky").addHandler(_UNHEARD)
-    return OrderlyEngine({}, context_managers=[])
+    engine = OrderlyEngine({}, context_managers=[])
+    if settings is not None and settings.publish is not None:
+        publish(engine, settings.publish.zmq, settings.publish.prefix)
+    return engine
 
 
 def keep_run(

@@ -91,12 +91,12 @@ def resume(
         from curio_plans.plans import resume as resume_plan
         from curio_plans.run.resume import ResumedRun
 
-        documents = storage.lineage(uid)
+        documents, chosen = storage.lineage(uid), None if settings is None else load(settings)
         with making_sense_of(documents):
             resumed = ResumedRun.of(documents, points=points)
             start = resumed.start
             instrument = again(
-                start.get("sample", {}), resumed.envelope, None if settings is None else load(settings),
+                start.get("sample", {}), resumed.envelope, chosen,
                 sample=sample, axis=axis, axis_unit=axis_unit,
             )  # fmt: skip
         thinks = _thinks(agent_at, elsewhere, resumed.request)
@@ -114,7 +114,7 @@ def resume(
             connect=connector(agent_key),
         )
         with page_beside(place.data, wanted=page):
-            keep_run(make_engine(), afm, plan, storage, place, figure, resumed.documents)
+            keep_run(make_engine(chosen), afm, plan, storage, place, figure, resumed.documents)
 
 
 def recover(

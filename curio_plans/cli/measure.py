@@ -47,7 +47,6 @@ from curio_plans.cli.output import Progress, console, warn
 from curio_plans.cli.page import page_beside
 from curio_plans.cli.selection import load, select_instrument
 from curio_plans.cli.think import AgentAt, ElsewhereRule, PlaceKey, agent_place, builder, connector
-from curio_plans.session.log import open_log
 
 
 def run(
@@ -116,8 +115,6 @@ def run(
         if settings is not None:
             chosen = load(settings)
             place = _stored_as(chosen, place)
-            if chosen.log is not None:
-                open_log(chosen.log.file, chosen.log.level, json_lines=chosen.log.json_lines)
         channels = None if sample is not None else image_channel
         of_sample = {
             "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "image": image, "part": part,
@@ -168,7 +165,7 @@ def run(
             _rehearse(afm, plan, ending)
         else:
             with page_beside(place.data, wanted=page):
-                _measure(afm, plan, place, figure, None if chosen is None else chosen.publish)
+                _measure(afm, plan, place, figure, chosen)
 
 
 def agent_options(
@@ -256,14 +253,10 @@ def _earlier_runs(uids: list[str], place: Place) -> tuple[list[str] | None, Call
     return full, documents.__getitem__
 
 
-def _measure(afm: Any, plan: Callable[..., Any], place: Place, figure: bool, publishes: Any = None) -> None:
+def _measure(afm: Any, plan: Callable[..., Any], place: Place, figure: bool, settings: Any = None) -> None:
     from bluesky.simulators import check_limits
 
-    from curio_plans.session.log import publish
-
-    engine = make_engine()
-    if publishes is not None:
-        publish(engine, publishes.zmq, publishes.prefix)
+    engine = make_engine(settings)
     with Progress("checking the plan"):
         check_limits(plan())  # every argument is checked before the first file is made
     with place.open() as storage:

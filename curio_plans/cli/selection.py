@@ -83,18 +83,22 @@ class Instrument:
 
 
 def load(path: Path) -> "Settings":
-    """Return the settings in a file; environment variables do not count.
+    """Return the settings in a file, and open the log that they name; environment variables do not count.
 
     Raises
     ------
     SettingsError
         If the file cannot be read, or a key or value is wrong.
     """
+    from curio_plans.session.log import open_log
     from curio_plans.session.settings import load_settings
     from ophyd_devices.envelope import Envelope
     from ophyd_devices.registry import check_backend
 
-    return load_settings(check_backend, Envelope.model_validate, path, {})
+    settings = load_settings(check_backend, Envelope.model_validate, path, {})
+    if settings.log is not None:
+        open_log(settings.log.file, settings.log.level, json_lines=settings.log.json_lines)
+    return settings
 
 
 def select_instrument(
