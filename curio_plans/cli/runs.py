@@ -1,6 +1,9 @@
 """Commands about stored runs: runs, verify, show, serve."""
 
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +121,9 @@ def serve(
     ] = None,
     ssl_certfile: Certificate = None,
     ssl_keyfile: CertificateKey = None,
+    while_open: Annotated[
+        bool, typer.Option("--while-open", hidden=True, help="End when standard input is closed.")
+    ] = False,
 ) -> None:
     """Serve the stored runs over HTTP until Ctrl-C, with a page that shows them as they happen.
 
@@ -132,6 +138,8 @@ def serve(
         from curio_plans.page.routes import add_page
         from curio_plans.store.serve import serve as serve_directory
 
+    if while_open:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     serve_directory(
         data,
         host=host,
@@ -142,6 +150,13 @@ def serve(
         show_key=sys.stdout.isatty(),
         add=lambda tiled: add_page(tiled, data),
     )
+
+
+def _end_with_input() -> None:
+    """End this process as soon as the one that started it has closed its end of the pipe, or is gone."""
+    while sys.stdin.read(1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _status(run: Any) -> str:

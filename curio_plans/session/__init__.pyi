@@ -4,6 +4,7 @@ from .interrupt import Interruption, OrderlyEngine, leave_in_order
 from .live import LiveView
 from .log import close_log, open_log, publish
 from .notebook import NotebookView
+from .page import PageBeside, open_page
 from .persistent import PersistentMetadata
 from .plots import open_plots
 from .profile import write_profile
@@ -19,6 +20,7 @@ __all__ = [
     "LiveView",
     "NotebookView",
     "OrderlyEngine",
+    "PageBeside",
     "PersistentMetadata",
     "SessionView",
     "Settings",
@@ -35,6 +37,7 @@ __all__ = [
     "load_settings",
     "name_agent",
     "open_log",
+    "open_page",
     "open_plots",
     "publish",
     "show_live",

@@ -26,6 +26,9 @@ that it may hold::
     [log]                                # what is logged, and where
     file = "curio.log"
 
+    [page]                               # the page of the runs, served beside the session
+    port = 8000                          # else one that is free; also host, and browser = true to open it
+
     [publish]                            # documents as they are emitted, through a 0MQ proxy
     zmq = "localhost:5577"
 
@@ -87,6 +90,14 @@ class Log(_Table):
     json_lines: bool = False
 
 
+class Page(_Table):
+    """The page that is served beside a session; see :class:`curio_plans.session.PageBeside`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    browser: bool = False
+
+
 class Publish(_Table):
     """Where documents are published as they are emitted."""
 
@@ -116,10 +127,12 @@ class Settings(_Table):
     setup: Setup = Setup()
     log: Log | None = None
     publish: Publish | None = None
+    page: Page | None = None
 
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tiled": Tiled, "backend": Backend, "agent_at": AgentAt, "setup": Setup, "log": Log, "publish": Publish,
+    "page": Page,
 }  # fmt: skip
 
 

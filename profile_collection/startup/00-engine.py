@@ -21,6 +21,7 @@ from curio_plans.session import (
     leave_in_order,
     load_settings,
     open_log,
+    open_page,
     open_plots,
     publish,
 )
@@ -44,6 +45,9 @@ Finalize(None, storage.close, exitpriority=0)
 catalog = storage.catalog
 if settings.publish:
     publish(RE, settings.publish.zmq, settings.publish.prefix)
+if settings.page:
+    page = open_page(data, settings.page.host, settings.page.port, browser=settings.page.browser)
+    Finalize(None, page.close, exitpriority=0)
 
 bec = BestEffortCallback()
 if no_plots:

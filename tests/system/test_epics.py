@@ -19,8 +19,13 @@ from caproto.threading.client import Context
 from ioc import Ioc, loopback
 from support import microscope, until
 
+from agents.registry import build, configure
 from curio_plans.documents.history import History
+from curio_plans.documents.streams import Steered
+from curio_plans.page.view import RunView
 from curio_plans.plans import curiosity
+from curio_plans.store.storage import Storage
+from curio_plans.study.replay import verify
 from ophyd_devices import AfmBackend
 from ophyd_devices.backend import BackendError, Info, Interrupted
 from ophyd_devices.epics import EpicsBackend
@@ -115,6 +120,37 @@ def test_every_value_arrives_bit_by_bit(connect, quick):
     assert same(here.others, there.others)
     assert here.resonance == there.resonance
     assert same(near.reference(places, bias), far.reference(places, bias))
+
+
+def test_a_run_over_channel_access_is_watched_and_steered(connect, quick, data):
+    afm, engine, seen = microscope(connect(quick)), RunEngine({}), []
+    acts = {"pick": {"x": 1500, "y": 1500}, "exclude": {"area": [[0, 0], [900, 0], [900, 900], [0, 900]]}, "image": {}}
+
+    def ask(_, start):
+        for act, values in acts.items():
+            storage.mailbox(start["uid"]).ask({"act": act, "values": values, "by": "ann"})
+
+    def look(_, event):
+        if event["data"].get("candidate") is not None:
+            view = RunView(data, history.start["uid"])
+            view.update()
+            seen.append((view.state()[0], len(view.rows["points"])))
+
+    history = History()
+    with Storage.local(data) as storage:
+        storage.attach(engine)
+        engine.subscribe(lambda name, doc: history(name, doc) and None)
+        engine.subscribe(ask, "start")
+        engine.subscribe(look, "event")
+        engine(curiosity(afm, configure("random", seed=1), 6, build=build, steer=storage.mailbox))
+        documents = storage.documents("latest")
+    afm.close()
+    assert seen == [("running", number) for number in range(1, 7)]
+    assert [act.act for act in history.of(Steered)] == list(acts)
+    assert history.decisions[0].phase == "human"
+    assert len(history.images) == 2
+    assert not any(x < 900 and y < 900 for x, y in (made.position for made in history.decisions))
+    assert verify(documents, build).identical
 
 
 def test_what_is_fixed_survives_as_text(tmp_path):

@@ -1,11 +1,14 @@
 """The plans through a real queueserver: its manager, its worker and its redis in processes of their own."""
 
 import gc
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from bluesky_queueserver_api import BFunc, BPlan
 from bluesky_queueserver_api.zmq import REManagerAPI
 from support import free_port, until
 
+from curio_plans.documents.history import History
+from curio_plans.documents.streams import Steered
 from curio_plans.store.storage import Storage
 
 STARTUP = Path(__file__).parents[2] / "profile_collection" / "startup"
@@ -33,7 +38,7 @@ class Queue:
         control, info = free_port(), free_port()
         self.data = directory / "data"
         (directory / "curio.toml").write_text(
-            'data = "data"\n[backend]\nname = "twin"\noptions = { pixels = [32, 32] }\n'
+            'data = "data"\n[backend]\nname = "twin"\noptions = { pixels = [32, 32] }\n[page]\n'
         )
         self._redis = subprocess.Popen([sys.executable, "-c", REDIS], stdout=subprocess.PIPE, text=True)
         redis = int(self._redis.stdout.readline())
@@ -130,6 +135,38 @@ def test_runs_of_the_queue_land_in_tiled(queue):
     assert curiosity["stop"]["num_events"]["agent"] == 4
     assert curiosity["stop"]["reason"] == "until loops 4: 4 taken"
     assert {run["stop"]["exit_status"] for run in (image, grid, curiosity)} == {"success"}
+
+
+def test_a_run_of_the_queue_is_watched_and_steered_from_the_page_beside_it(queue):
+    queue.until(lambda: "page: http" in Path(queue.log.name).read_text())
+    page = re.search(r"page: (http\S+)", Path(queue.log.name).read_text())[1]
+    key = (queue.data / "tiled" / "key").read_text().strip()
+
+    def ask(path, body=None):
+        data = None if body is None else json.dumps({**body, "by": "ann"}).encode()
+        headers = {"Authorization": f"Apikey {key}", "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{page}api/{path}", data, headers), timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def running():
+        return [run["uid"] for run in ask("runs")["runs"] if run["state"] == "running"]
+
+    queue.client.history_clear()
+    queue.submit("curiosity", "afm", "random", 800, window=3, stride=1)
+    queue.client.queue_start()
+    queue.until(running)
+    (uid,) = running()
+    for body in ({"act": "pick", "values": {"x": 1000, "y": 1000}}, {"act": "end"}):
+        name = ask(f"runs/{uid}/acts", body)["name"]
+        queue.until(lambda name=name: ask(f"runs/{uid}/acts/{name}"))
+        assert ask(f"runs/{uid}/acts/{name}")["done"]
+    queue.client.wait_for_idle(timeout=60)
+    with Storage.local(queue.data, writable=False) as storage:
+        history = History(storage.documents(uid))
+    assert [(act.act, act.by) for act in history.of(Steered)] == [("pick", "ann"), ("end", "ann")]
+    assert history.ending.reason == "ann ended the run"
+    assert 0 < len(history.observations) < 800
+    assert ask(f"runs/{uid}")["state"] == "ended"
 
 
 @pytest.mark.parametrize(
