@@ -54,6 +54,6 @@ def _draw_estimate(axes: Axes, history: History) -> None:
 def _put_legend_below(axes: Axes, title: str | None = None) -> None:
     """Put the legend below the axes, off the curves."""
     axes.legend(
-        fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, title=title,
-        title_fontsize=7,
+        fontsize=6.5, loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2, frameon=False, title=title,
+        title_fontsize=6.5, handlelength=1.2, columnspacing=0.8, handletextpad=0.5,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from agents.protocols import Pool
@@ -108,7 +109,9 @@ def _draw_agent_run(history: History, pool: Pool, evaluation: Evaluation | None)
     maps = _error_maps(history, model)
     curve = has_curve(history, evaluation)
     widths = [1.4] + [1.0] * len(maps) + [1.25] * curve
-    drawing = Figure(figsize=(max(4.0 * len(widths) - 1, 9), 7.6), layout="constrained")
+    # Matplotlib forgets the left label of an image with two colour bars: the margin has it.
+    layout = ConstrainedLayoutEngine(rect=(0.012, 0.0, 0.988, 1.0))
+    drawing = Figure(figsize=(max(4.0 * len(widths) - 1, 9), 7.6), layout=layout)
     rows = drawing.add_gridspec(2, 1, height_ratios=(1.2, 1))
     top = rows[0].subgridspec(1, len(widths), width_ratios=widths)
     panels = [drawing.add_subplot(top[column]) for column in range(len(widths))]
@@ -116,7 +119,7 @@ def _draw_agent_run(history: History, pool: Pool, evaluation: Evaluation | None)
     mark_places(panels[0], located(chosen))
     for axes, one in zip(panels[1:], maps, strict=False):
         axes.set_title(one.title, fontsize=10)
-        axes.set(xlabel="x / nm", ylabel="y / nm")
+        axes.set(xlabel="x / nm")
         draw_map(axes, pool, one.values, one.unit, **one.scale)
         mark_places(axes, located(chosen))
     if curve:

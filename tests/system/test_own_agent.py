@@ -51,15 +51,14 @@ def test_its_figure_shows_expected_and_true_error_in_one_unit_and_marks_its_firs
     panels = {axes.get_title(): axes for axes in figure(history, evaluate(history)).axes}
     expected, true = panels["error the agent expects"], panels["true error (agent)"]
     shown = [np.asarray(axes.images[0].get_array()).ravel() for axes in (expected, true)]
-    np.testing.assert_allclose(shown[0], np.sqrt(history.maps[-1].maps["predicted_error"]))
+    np.testing.assert_allclose(shown[0], np.sqrt(history.maps[-1].maps["reducible_error"]))
     assert 0.3 < np.sqrt((shown[0] ** 2).mean() / (shown[1] ** 2).mean()) < 3
     labels = [axes.images[0].colorbar.ax.get_ylabel() for axes in (expected, true)]
-    assert labels == ["rms with noise / a.u.", "rms / a.u."], "the twin's truth has no noise"
+    assert labels == ["rms / a.u."] * 2, "the twin's truth has no noise, so what the agent expects is without it"
     assert expected.images[0].get_clim() == true.images[0].get_clim(), "one colour, one error"
-    letters = [text for axes in panels.values() for text in axes.texts if text.get_text() in "abc"]
-    assert [text.get_text() for text in letters] == ["a", "b", "c"]
-    titles = [title for title in panels if "percentile" in title]
-    assert [title[0] for title in titles] == ["a", "b", "c"]
+    for axes in (expected, true):
+        assert [text.get_text() for text in axes.texts] == ["A", "B", "C"]
+    assert [title[0] for title in panels if "percentile" in title] == ["A", "B", "C"]
     first = [one.position for one, decision in zip(history.observations, history.decisions, strict=True)
              if decision.phase == "initial"]  # fmt: skip
     (drawn,) = [line for axes in panels.values() for line in axes.lines if line.get_label() == "initial"]
