@@ -103,8 +103,7 @@ class Exploration:
     def run(self) -> MsgGenerator[None]:
         """Take the image, then decide and measure point by point; or go on where the resumed run stopped."""
         if not self.history.images:
-            yield from stubs.take_image(self.afm, self.request.quality.retries)
-            yield from bps.checkpoint()
+            yield from self.take_image(0)
         if self.history.reference is None:
             yield from self.record_reference()
         if self.history.records[-1:] == [self.history.pool]:  # nothing was told since
@@ -170,8 +169,7 @@ class Exploration:
         if self.history.ending is not None:  # of the resumed run, or just now
             return False
         if self.steering.standing.image:
-            yield from stubs.take_image(self.afm, self.request.quality.retries)
-            yield from bps.checkpoint()
+            yield from self.take_image(number)
         return True
 
     @property
@@ -270,13 +268,17 @@ class Exploration:
         if drift is None:
             return
         if drift.image_due(number):
-            yield from stubs.take_image(self.afm, self.request.quality.retries)
-            yield from bps.checkpoint()
+            yield from self.take_image(number)
         if drift.comparison_due:
             yield from bps.trigger(drift, wait=True)
             if drift.estimate is not None:
                 yield from stubs.record([Note.of(drift.estimate)], DRIFT)
             yield from bps.checkpoint()
+
+    def take_image(self, number: int) -> MsgGenerator[None]:
+        """Take an image before decision `number`."""
+        yield from self.steering.unless_aborted(stubs.take_image(self.afm, self.request.quality.retries), number)
+        yield from bps.checkpoint()
 
     def measure_at(self, choice: Choice) -> MsgGenerator[None]:
         """Measure at a candidate, or exclude it."""
@@ -294,9 +296,10 @@ class Exploration:
         quality = self.request.quality
         if self.stopping is not None:
             quality = self.stopping.afford(quality, len(rejected))
-        reason = yield from stubs.take_good_spectrum(
+        measuring = stubs.take_good_spectrum(
             self.afm, place, [target], quality=quality, measure=self.hooks.measure, rejected=rejected
         )
+        reason = yield from self.steering.unless_aborted(measuring, len(self.history.decisions))
         yield from bps.checkpoint()
         if reason:
             yield from self.exclude([choice.candidate], reason, decided=True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from bluesky import plan_stubs as bps
-from bluesky.utils import MsgGenerator, RequestAbort
+from bluesky import preprocessors as bpp
+from bluesky.utils import Msg, MsgGenerator, RequestAbort
 from numpy.typing import NDArray
 
 from agents.protocols import EstimatesError, Exclusion, Observation, Pool, Question
@@ -37,8 +38,13 @@ from curio_plans.run.notes import Note
 from curio_plans.run.stubs import Ask
 from curio_plans.validation import validated
 
+T = TypeVar("T")
+
 LOOK = 0.1
 """Seconds between two looks at what was asked, while the run waits for a human."""
+
+GLANCE = 0.5
+"""Seconds between two looks for an abort, while the microscope measures."""
 
 
 class Mail(Protocol):
@@ -144,6 +150,30 @@ class Steering:
                 if isinstance(act, Abort):
                     self.abortion = f"{by} aborted the run"
                     raise RequestAbort
+        return done
+
+    def unless_aborted(self, measuring: MsgGenerator[T], number: int) -> MsgGenerator[T]:
+        """Measure something long, before decision `number` or after it; an abort ends it in the middle.
+
+        Raises
+        ------
+        RequestAbort
+            If somebody wants that.
+        """
+        if self._post is None:
+            return (yield from measuring)
+
+        def patient(message: Msg) -> tuple[MsgGenerator[Any] | None, None]:
+            waits = message.command == "wait" and message.kwargs.get("timeout") is None
+            return (self._wait(message, number) if waits else None), None
+
+        return (yield from bpp.plan_mutator(measuring, patient))
+
+    def _wait(self, message: Msg, number: int) -> MsgGenerator[Any]:
+        brief = message._replace(kwargs={**message.kwargs, "timeout": GLANCE, "error_on_timeout": False})
+        while (done := (yield brief)) is False:  # None in a simulation
+            if any(asked.get("act") == Abort.act for mail in self._mails for _, asked in mail.asked()):
+                yield from self.read(number)
         return done
 
     def record(self, act: Steered) -> MsgGenerator[None]:
@@ -288,6 +318,8 @@ class Steering:
             If it cannot be done.
         """
         history, pool = self._history, self._history.pool
+        if isinstance(act, Abort):
+            return -1, describe_act(act.act, _values(act))
         if pool is None:
             raise ValueError("expected an image first: the candidates are not known yet")
         match act:

@@ -104,7 +104,7 @@ class Steer:
         return self.ask("end")
 
     def abort(self) -> str:
-        """End after the present point at the latest, as aborted."""
+        """End at once, as aborted; what is being measured is not kept."""
         return self.ask("abort")
 
     def answer(self, text: str) -> str:

@@ -18,7 +18,20 @@ function layout(x, y, more = {}) {
 
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-function plot(where, traces, ...rest) {
+// The library is large: the page opens without waiting for it.
+const loaded = new Promise((go) => {
+  const script = document.createElement("script");
+  script.src = "../files/plotly.js";
+  script.onload = script.onerror = go;
+  document.head.append(script);
+});
+const drawn = new Map(); // the last number of each drawing that was asked for
+
+async function plot(where, traces, ...rest) {
+  const number = (drawn.get(where) ?? 0) + 1;
+  drawn.set(where, number);
+  await loaded;
+  if (drawn.get(where) !== number) return;
   if (window.Plotly) window.Plotly.react(where, traces, layout(...rest), CONFIG);
   else where.textContent = "The curves need the Python package plotly on the server.";
 }

@@ -15,6 +15,7 @@ from curio_plans.store.mailbox import Mailbox
 from curio_plans.study.counterfactual import counterfactual
 from curio_plans.study.explain import explain
 from curio_plans.study.replay import verify
+from ophyd_devices.twin import twin
 
 QUARTER = [[0, 0], [1000, 0], [1000, 1000], [0, 1000]]
 
@@ -144,6 +145,19 @@ def test_a_human_ends_a_run(tmp_path, act, status):
     stop = documents[-1][1]
     assert (stop["exit_status"], len(history.observations)) == (status, 5)
     assert stop["reason"] == f"ann {act}ed the run"
+
+
+def test_an_abort_ends_an_image_in_the_middle(tmp_path):
+    backend = twin(seed=3, real_time=True)
+    afm = microscope(backend)
+    afm.imager.line_rate.put(1.0)  # the image would take more than half a minute
+    script = {0: [("note", {"text": "too long"}), ("abort", {})]}
+    documents, history, answers = run(tmp_path, script, afm=afm, setup={"pixels": 32})
+    afm.close()
+    assert history.images == []
+    assert [act.act for act in history.of(Steered)] == ["abort"]
+    assert [(act, answer["done"]) for act, answer in answers] == [("note", False), ("abort", True)]
+    assert documents[-1][1]["reason"] == "ann aborted the run"
 
 
 def test_a_paused_run_waits_with_the_tip_withdrawn_and_goes_on(tmp_path):
