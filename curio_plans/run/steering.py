@@ -167,7 +167,8 @@ class Steering:
             waits = message.command == "wait" and message.kwargs.get("timeout") is None
             return (self._wait(message, number) if waits else None), None
 
-        return (yield from bpp.plan_mutator(measuring, patient))
+        result: T = yield from bpp.plan_mutator(measuring, patient)
+        return result
 
     def _wait(self, message: Msg, number: int) -> MsgGenerator[Any]:
         brief = message._replace(kwargs={**message.kwargs, "timeout": GLANCE, "error_on_timeout": False})
