@@ -153,7 +153,7 @@ def test_a_server_that_dies_costs_no_data_and_no_plan(empty, tmp_path, afm, engi
                 break
             assert "try again later" in recovery.problem
         # What was under way when the server died may come through when it is back.
-        assert not recovery.missing or "of 30 events of 'primary', the stop document" in recovery.missing
+        assert not recovery.missing or recovery.missing.endswith("the stop document"), "events before it, perhaps"
         assert storage.recover(uid).was_in_order
         assert storage.failures == {}
         assert count_points(storage.catalog[uid]) == 30
