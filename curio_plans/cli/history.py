@@ -12,7 +12,7 @@ from rich.table import Table
 
 from curio_plans.cli.common import DATA, FAILED, NO_READER, Data, Key, Place, Tiled, Uid, figure_file
 from curio_plans.cli.execute import keep_run, make_engine
-from curio_plans.cli.measure import agent_options
+from curio_plans.cli.measure import agent_options, stored_as
 from curio_plans.cli.options import Page
 from curio_plans.cli.output import Progress, console, streams, warn
 from curio_plans.cli.page import page_beside
@@ -81,7 +81,8 @@ def resume(
 
         curio resume --settings curio.toml
     """
-    place = Place(data, tiled, api_key)
+    chosen = None if settings is None else load(settings)
+    place = Place(data, tiled, api_key) if chosen is None else stored_as(chosen, Place(data, tiled, api_key))
     with Progress("loading the stored run") as progress, place.open(must_exist=True) as storage:
         uid = storage.resolve(uid)
 
@@ -91,7 +92,7 @@ def resume(
         from curio_plans.plans import resume as resume_plan
         from curio_plans.run.resume import ResumedRun
 
-        documents, chosen = storage.lineage(uid), None if settings is None else load(settings)
+        documents = storage.lineage(uid)
         with making_sense_of(documents):
             resumed = ResumedRun.of(documents, points=points)
             start = resumed.start

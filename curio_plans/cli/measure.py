@@ -114,7 +114,7 @@ def run(
         chosen = None
         if settings is not None:
             chosen = load(settings)
-            place = _stored_as(chosen, place)
+            place = stored_as(chosen, place)
         channels = None if sample is not None else image_channel
         of_sample = {
             "extent_nm": extent, "axis": axis, "axis_unit": axis_unit, "image": image, "part": part,
@@ -187,7 +187,7 @@ def agent_options(
     return chosen | named_values("--option", pairs)
 
 
-def _stored_as(settings: Any, place: Place) -> Place:
+def stored_as(settings: Any, place: Place) -> Place:
     """Return where runs are stored: as the command line says, else as the settings do."""
     data = settings.data if place.data == DATA else place.data
     if place.tiled is None and settings.tiled is not None:

@@ -145,12 +145,14 @@ def watch(connection: Connection, lines: "SimpleQueue[str | None]", unlock: bool
                 return 0
             break
         seconds = float(line)
-    deadline = time.monotonic() + GIVE_UP_S
+    deadline, told = time.monotonic() + GIVE_UP_S, ""
     while time.monotonic() < deadline:
         try:
             withdraw(connection, unlock)
         except BackendError as error:
-            sys.stderr.write(f"the watchdog could not withdraw the tip, trying again: {error}\n")
+            if str(error) != told:  # once, not at each of many tries
+                told = str(error)
+                sys.stderr.write(f"the watchdog could not withdraw the tip, trying again: {told}\n")
             time.sleep(RETRY_S)
         else:
             sys.stderr.write("the watchdog withdrew the tip: the process that measured gave no sign of life\n")

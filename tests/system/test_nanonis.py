@@ -164,8 +164,7 @@ def test_a_killed_run_leaves_the_tip_withdrawn_and_is_resumed(process, data):
     until(lambda: status(process.ports) == 1, 10)
     stored = points(data)
     assert 3 <= stored < 60
-    arguments = ["resume", "--data", str(data), "--no-figure"]
-    python("-m", "curio_plans.cli", *arguments, "--settings", "curio.toml", cwd=folder)
+    python("-m", "curio_plans.cli", "resume", "--settings", "curio.toml", "--no-figure", cwd=folder)
     assert points(data) == 60
     assert status(process.ports) == 1
 

@@ -88,6 +88,7 @@ class SimulatedController:
         self._scan: threading.Thread | None = None
         self._status, self._z = OFF, Z_LIMIT
         self._feedback_works = True
+        self._lines_max: int | None = None
         self._unanswered = 0
         self.locked = False
         self.spectra = 0
@@ -150,6 +151,10 @@ class SimulatedController:
     def break_feedback(self) -> None:
         """Let the Z controller stay off when it is switched on."""
         self._feedback_works = False
+
+    def stop_scan_after(self, lines: int) -> None:
+        """Let the next scan that has more than so many lines be stopped by somebody."""
+        self._lines_max = lines
 
     def close(self) -> None:
         """Stop what runs and withdraw."""
@@ -386,6 +391,9 @@ class SimulatedController:
         return first, second, third, fourth
 
     def _advance(self, done: int, _: int) -> None:
+        if self._lines_max is not None and done > self._lines_max:
+            self._lines_max = None
+            self.twin.stop()
         with self._line:
             self._lines = done
             self._line.notify_all()

@@ -22,8 +22,11 @@ FAULTS: Mapping[str, str] = {
 }
 """What happens, by name."""
 
-SPECTRUM, SCAN = frozenset({"BiasSpectr.Start", "ZSpectr.Start", "Signals.ValsGet"}), frozenset({"Scan.WaitEndOfLine"})
-_MOMENTS = {"scan-stopped": SCAN, "feedback-off": frozenset({"ZCtrl.OnOffSet", "AutoApproach.OnOffSet"})}
+SPECTRUM = frozenset({"BiasSpectr.Start", "ZSpectr.Start", "Signals.ValsGet"})
+_MOMENTS = {
+    "scan-stopped": frozenset({"Scan.Action"}),
+    "feedback-off": frozenset({"ZCtrl.OnOffSet", "AutoApproach.OnOffSet"}),
+}
 """At which commands it happens; else where a spectrum is taken."""
 
 LATE_S = 1.0
@@ -63,6 +66,10 @@ class Fault:
             If the controller refuses the command.
         """
         if not self._begun and command in _MOMENTS.get(self.name, SPECTRUM):
+            if self.name == "scan-stopped":  # the controller counts the lines: a simulated scan takes no time
+                self._begun = True
+                server.controller.stop_scan_after(self._left)
+                return None
             self._left -= 1
             if self._left < 0:
                 self._begun = True
@@ -82,7 +89,6 @@ class Fault:
             "contact-lost": SimulatedController.lose_contact,
             "safe-tip": SimulatedController.trip_safe_tip,
             "feedback-off": SimulatedController.break_feedback,
-            "scan-stopped": lambda controller: controller.answer("Scan.Action", [1, 0]),
         }
         if self.name in once:
             once[self.name](server.controller)

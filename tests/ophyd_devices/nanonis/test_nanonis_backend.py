@@ -399,10 +399,13 @@ def test_what_goes_wrong_at_a_spectrum_is_told_and_the_tip_can_be_withdrawn(serv
 
 def test_a_scan_that_somebody_stops_and_a_slow_controller(serve, connect, monkeypatch):
     monkeypatch.setattr(faults, "LATE_S", 0.05)
-    backend = connect(serve(real_time=True, fault=Fault("scan-stopped", after=4)))
-    backend.engage(20.0)
-    with pytest.raises(BackendError, match="scan"):
-        backend.frame((0.0, 200.0, 0.0, 200.0), (64, 16), 50.0, ignore)
+    for real_time in (False, True):
+        backend = connect(serve(real_time=real_time, fault=Fault("scan-stopped", after=4)))
+        backend.engage(20.0)
+        with pytest.raises(BackendError, match=r"lines of .* are missing: somebody stopped the scan"):
+            backend.frame((0.0, 200.0, 0.0, 200.0), (64, 16), 50.0, ignore)
+        frame = backend.frame((0.0, 200.0, 0.0, 200.0), (8, 16), 50.0, ignore)
+        assert np.isfinite(frame).all(), "it is stopped once"
     late = Fault("slow")
     backend = connect(serve(fault=late))
     backend.engage(20.0)
