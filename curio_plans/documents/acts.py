@@ -129,7 +129,7 @@ class Comment(Act):
     """Leave a note."""
 
     act = "note"
-    text: Text
+    text: Annotated[Text, Field(max_length=2000)]
 
 
 class Approve(Act):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from curio_plans.documents.acts import read_act
 from curio_plans.page.runs import SIDE, Runs
-from curio_plans.page.security import reading, steering
+from curio_plans.page.security import reading, same_origin, steering
 from curio_plans.page.view import RunView, as_table
 from curio_plans.page.wire import about, news, plain
 from curio_plans.store.errors import JournalError, RunNotFound
@@ -145,7 +145,7 @@ def _data(runs: Runs) -> APIRouter:
     def truth(uid: str, candidate: int) -> Response:
         return look(uid, lambda view: _array(view.truth()[_natural(candidate)]))
 
-    @router.post("/runs/{uid}/acts", dependencies=[steering])
+    @router.post("/runs/{uid}/acts", dependencies=[steering, Depends(same_origin)])
     def ask(uid: str, asked: Asked) -> Response:
         look(uid, lambda view: view.uid)
         try:

@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import SecurityScopes
@@ -42,6 +43,23 @@ def check(
     missing = sorted(set(needed.scopes) - granted)
     if missing:
         raise HTTPException(403, f"this key lets one watch, but not do this; it lacks {', '.join(missing)}")
+
+
+def same_origin(request: Request) -> None:
+    """Refuse what another site's page asks for in a browser, even with a key.
+
+    Raises
+    ------
+    HTTPException
+        403 for such a request.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    else:  # an old browser, or no browser at all
+        ours = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if not ours:
+        raise HTTPException(403, "the page of another site asks for this; runs are steered from curio's own page")
 
 
 reading = Security(check, scopes=list(READ))

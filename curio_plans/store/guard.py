@@ -145,6 +145,7 @@ class Guard:
                 if path.startswith(PAGE):
                     for name, value in PAGE_HEADERS.items():
                         headers[name] = value
+                    del headers["set-cookie"]  # Tiled's, which the page does not use
                     headers.setdefault("Cache-Control", "no-store" if path.startswith(PAGE_DATA) else "no-cache")
                 status = message["status"]
                 if status == 401 and (key is not None or path.startswith(_LOGIN)):

@@ -60,6 +60,26 @@ def test_steering_needs_a_key_that_may_write(served):
     for wrong in ({**act, "by": ""}, {**act, "more": 1}, {**act, "values": []}):
         assert server.ask(path, server.key, wrong, **{"Content-Type": "application/json"})[0] == 422
     assert server.ask(f"{path}/..%2f..%2fnow", server.key)[0] == 404
+    wrong = {**act, "values": {"text": "x" * 2001}}
+    status, _, body = server.ask(path, server.key, wrong, **{"Content-Type": "application/json"})
+    assert (status, b"at most 2000 characters" in body) == (409, True)
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_the_page_of_another_site_does_not_steer(served, headers):
+    server, uid = served
+    act = {"act": "note", "values": {"text": "hello"}, "by": "ann"}
+    status, _, body = server.ask(
+        f"api/runs/{uid}/acts", server.key, act, **{"Content-Type": "application/json", **headers}
+    )
+    assert (status, b"another site" in body) == (403, True)
+
+
+def test_the_page_sets_no_cookie(served):
+    server, uid = served
+    for path in ("", f"run/{uid}", f"api/runs/{uid}"):
+        status, headers, _ = server.ask(path, server.key)
+        assert (status, headers["Set-Cookie"]) == (200, None)
 
 
 def test_arrays_come_as_bytes(served):
