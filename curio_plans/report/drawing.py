@@ -60,7 +60,8 @@ def draw_places(axes: Axes, positions: Array, values: Array, label: str, **style
         grid, nodes = found
         picture = np.full(grid, np.nan)
         picture[nodes[:, 0], nodes[:, 1]] = values
-        half = [np.ptp(positions[:, axis]) / max(grid[1 - axis] - 1, 1) / 2 for axis in (0, 1)]
+        pitch = [np.ptp(positions[:, axis]) / max(grid[1 - axis] - 1, 1) for axis in (0, 1)]
+        half = [(side or max(pitch)) / 2 for side in pitch]  # a single row is as high as its cells are wide
         low, high = positions.min(axis=0) - half, positions.max(axis=0) + half
         extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
         shown = axes.imshow(picture, origin="lower", extent=extent, **style)

@@ -12,6 +12,12 @@ from curio_plans.report.drawing import ACCENT, QUIET, broken, draw_places, label
 SHOWN = 5
 """Number of spectra that are drawn."""
 
+CONTRAST = (0.5, 99.5)
+"""Percentiles of the image between which it is shaded: a few odd pixels do not hide the rest."""
+
+TICKS = 5
+"""Most intervals between the numbers of an axis: numbers of six digits stay apart."""
+
 
 class Sample(Protocol):
     """What is drawn: an image (C, ny, nx) over an area in nm, and channels (N, M, K) of spectra at places."""
@@ -42,7 +48,8 @@ def sample_figure(sample: Sample, places: NDArray[np.float64], title: str) -> Fi
     spectra, about = sample.values[0], sample.spectroscopy
     drawing = Figure(figsize=(14, 4.2), layout="constrained")
     image, curves, spread = drawing.subplots(1, 3)
-    shown = image.imshow(sample.image[0], origin="lower", extent=sample.area, cmap="gray")
+    low, high = (float(value) for value in np.nanpercentile(sample.image[0], CONTRAST))
+    shown = image.imshow(sample.image[0], origin="lower", extent=sample.area, cmap="gray", vmin=low, vmax=high)
     first = sample.channels[0]
     unit = f" / {first.unit}" if first.unit else ""
     drawing.colorbar(shown, ax=image, label=f"{first.name}{unit}", shrink=0.75)
@@ -59,5 +66,7 @@ def sample_figure(sample: Sample, places: NDArray[np.float64], title: str) -> Fi
     curves.set_title("from the smallest to the largest spread")
     draw_places(spread, places, size, f"standard deviation of a spectrum / {about.unit}".rstrip("/ "))
     spread.set(title="how much they vary", xlabel="x / nm", aspect="equal", xlim=sample.area[:2], ylim=sample.area[2:])
+    for axes in (image, curves, spread):
+        axes.locator_params(axis="x", nbins=TICKS)
     drawing.suptitle(title, fontsize=11)
     return drawing

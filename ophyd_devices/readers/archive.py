@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ophyd_devices.readers.measurement import SampleError
-from ophyd_devices.readers.registry import describe_content, refuse_large
+from ophyd_devices.readers.registry import describe_content, refuse_large, refuse_truncated
 
 
 class Archive:
@@ -39,6 +39,7 @@ class Archive:
         """
         self = cls(path, {})
         if not zipfile.is_zipfile(path):
+            refuse_truncated(path)
             raise self.error(f"expected an npz file, its content is {describe_content(path)}; save it with numpy.savez")
         try:
             with zipfile.ZipFile(path) as archive:
@@ -96,8 +97,8 @@ class Archive:
             If there is none of this name; the message lists the arrays of the file.
         """
         if key not in self._arrays:
-            found = ", ".join(sorted(self._arrays)) or "nothing"
-            raise self.error(f"expected an array {key!r}, found {found}; add it")
+            found = ", ".join(f"{name} {array.shape}" for name, array in sorted(self._arrays.items())) or "nothing"
+            raise self.error(f"expected an array {key!r}, found {found}; add it, or rename the one that is meant")
         return self._arrays[key]
 
     def numbers(self, key: str, dtype: DTypeLike | None = None, kinds: str = "iuf") -> NDArray[Any]:

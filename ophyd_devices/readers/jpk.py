@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ophyd_devices.readers.measurement import Axis, Image, Measurement, SampleError, Spectra
-from ophyd_devices.readers.registry import Reader, refuse_large
+from ophyd_devices.readers.registry import Reader, refuse_large, refuse_truncated
 from ophyd_devices.readers.resampling import Curve, resampled
 
 NM, NN = 1e9, 1e9
@@ -22,6 +22,7 @@ def read(path: Path) -> Measurement:
     """
     import afmformats
 
+    refuse_truncated(path)
     try:
         curves = list(afmformats.load_data(path))
         places = NM * np.array([[one.metadata[f"position {name}"] for name in "xy"] for one in curves])
@@ -29,7 +30,7 @@ def read(path: Path) -> Measurement:
         refuse_large(path, 2 * 8 * sum(len(one) for one in curves), "the map")
         parts = [[_segment(one, number) for one in curves] for number in (0, 1)]
     except (
-        OSError, ValueError, KeyError, IndexError,
+        EOFError, OSError, ValueError, KeyError, IndexError,
         afmformats.errors.AFMFileFormatError,
         afmformats.errors.MissingMetaDataError,  # a BaseException
     ) as error:  # fmt: skip

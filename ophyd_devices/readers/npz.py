@@ -41,6 +41,7 @@ def contents(file: Archive, axis: str | None = None) -> Measurement:
     values = values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
     measured = _mask(file, values, places)
     values[~measured] = np.nan
+    values, moved = _spectral_last(file, values, 1 if places is not None else 2, axis)
     axes, key = _axes(file, values.shape[1 if places is not None else 2 :], axis)
     area, flips, source = _area(file, shape)
     if flips[0] or flips[1]:
@@ -49,7 +50,9 @@ def contents(file: Archive, axis: str | None = None) -> Measurement:
         values = values if places is not None else values[turn]
     about = (file.text("quantity", "spectrum"), shown(file.text("spectrum_unit", "")))
     one = Spectra(*about, values, axes, places) if places is not None else spectra_over(*about, values, axes, area)
-    notes = ["one side of the extent is negative: the image and the spectra were turned"] if any(flips) else []
+    notes = [moved] if moved else []
+    if any(flips):
+        notes.append("one side of the extent is negative: the image and the spectra were turned")
     if not measured.all():
         notes.append(f"{int((~measured).sum())} places are marked as not measured (the array 'measured')")
     steps = len(axes[-1].values)
@@ -99,6 +102,27 @@ def _check_shapes(
             f"{values.shape[0]}×{values.shape[1]} px: one of them is transposed; turn it"
         )
     return shape
+
+
+def _spectral_last(file: Archive, values: NDArray[Any], first: int, axis: str | None) -> tuple[NDArray[Any], str]:
+    """Return the spectra with their spectral dimension last, and what was done to them.
+
+    Of several dimensions after the places, it is the one that fits the spectral axis; without an axis, the longest.
+    """
+    lengths = values.shape[first:]
+    key = "axis" if axis is None else axis
+    if len(lengths) < 2:
+        return values, ""
+    if key in file:
+        fitting = [number for number, length in enumerate(lengths) if (length,) == file.raw(key).shape]
+        why = f"the only one as long as {key!r}"
+    else:
+        fitting = [number for number, length in enumerate(lengths) if length == max(lengths)]
+        why = "the longest"
+    if len(fitting) != 1 or fitting[0] == len(lengths) - 1:
+        return values, ""
+    note = f"of the dimensions {lengths} of the spectra, number {fitting[0] + 1} is taken as the spectral axis: {why}"
+    return np.moveaxis(values, first + fitting[0], -1), note
 
 
 def _mask(file: Archive, values: NDArray[Any], places: NDArray[np.float64] | None) -> NDArray[np.bool_]:

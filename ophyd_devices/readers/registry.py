@@ -1,6 +1,7 @@
 """Readers by name, from the entry-point group ``curio.readers``. Other packages can add their own."""
 
 import logging
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -133,10 +134,12 @@ def read(path: str | Path, reader: str | None = None) -> Measurement:
             f"pip install {chosen.extra or name}"
         ) from error
     except Exception as error:  # whatever a library makes of a damaged file
+        refuse_truncated(path)
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise SampleError(
-            f"{path}: the reader {name!r} failed ({told}); the file is damaged, or of a version that is not "
-            "known. Copy it again, or save it anew"
+            f"{path}: the reader {name!r} failed ({told}); its content is {describe_content(path)}. The file is "
+            "damaged, of another kind than its name says, or of a version that is not known. "
+            "Copy it again, or save it anew"
         ) from error
     _check(path, name, found)
     return replace(found, facts={"reader": name, "format": chosen.kind, **found.facts})
@@ -154,6 +157,7 @@ def find_reader(path: Path) -> str:
     claiming = [name for name in ending if _claims(known_readers()[name], path)]
     if claiming:
         return claiming[0]
+    refuse_truncated(path)
     content = describe_content(path)
     if ending:
         kinds = " or ".join(known_readers()[name].kind for name in ending)
@@ -204,9 +208,28 @@ def _datasets(path: Path, most: int = 6) -> str:
 
         with h5py.File(path, "r") as file:
             file.visititems(note)
-    except (ImportError, OSError, RuntimeError):
+    except Exception:  # noqa: BLE001  whatever HDF5 makes of a damaged file
         return ""
     return f" with the datasets {', '.join([*found[:most], *['…'] * (len(found) > most)])}" if found else ""
+
+
+def refuse_truncated(path: Path) -> None:
+    """Raise SampleError if a file begins as a zip archive or an HDF5 file, and its end is missing."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    cut = start.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path)
+    why = "the list of contents at the end of a zip archive is missing" if cut else ""
+    if start == b"\x89HDF\r\n\x1a\n":
+        try:
+            import h5py
+
+            h5py.File(path, "r").close()
+        except ImportError:
+            return
+        except OSError as error:
+            why = f"HDF5 says: {error}"
+    if why:
+        raise SampleError(f"{path}: the file is truncated, damaged or still being written ({why}); copy it again")
 
 
 def refuse_large(path: Path, promised: int, what: str) -> None:

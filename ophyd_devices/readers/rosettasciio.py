@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ophyd_devices.readers.measurement import Axis, Image, Measurement, SampleError, Spectra, image_at, spectra_at
-from ophyd_devices.readers.registry import Reader, refuse_large
+from ophyd_devices.readers.registry import Reader, describe_content, refuse_large
 from ophyd_devices.readers.units import is_length, length_factor, shown
 
 _PLUGINS = {
@@ -42,8 +42,8 @@ def read(path: Path) -> Measurement:
             signals = plugin.file_reader(str(path), lazy=False)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError) as error:
         raise SampleError(
-            f"{path}: RosettaSciIO cannot read it ({type(error).__name__}: {error}); it is damaged, or of a version "
-            "that is not known"
+            f"{path}: RosettaSciIO cannot read it ({type(error).__name__}: {error}); its content is "
+            f"{describe_content(path)}. It is damaged, or of a version that is not known; copy it again or save it anew"
         ) from error
     images: list[Image] = []
     spectra: list[Spectra] = []

@@ -189,3 +189,20 @@ def test_no_damage_is_more_than_a_sentence(tmp_path, kind):
         except SampleError:
             refused += 1
     assert refused >= 6
+
+
+def test_the_spectral_dimension_is_the_one_that_fits_the_axis_or_the_longest(tmp_path):
+    cube = RNG.normal(size=(5, 4, 2, 16, 3))
+    longest = sample_from(npz(tmp_path / "longest.npz", spectra=cube))
+    assert longest.values.shape == (1, 20, 16)
+    assert any("number 2 is taken as the spectral axis: the longest" in note for note in longest.describe()["notes"])
+    fitting = sample_from(npz(tmp_path / "fitting.npz", spectra=cube, axis=np.arange(3.0)))
+    assert fitting.values.shape == (1, 20, 3)
+
+
+def test_an_archive_that_was_cut_is_told_as_such(tmp_path):
+    whole = npz(tmp_path / "map.npz").read_bytes()
+    for name in ("cut.jpk-qi-data", "cut.h5", "cut.npz"):
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(SampleError, match=r"truncated.*zip archive.*copy it again"):
+            sample_from(tmp_path / name)

@@ -168,7 +168,7 @@ def test_hyperspy_through_rosettasciio(tmp_path):
     [
         ("map.xyz", b"1 2 3", "no reader knows files that end in '.xyz', and its content is text"),
         ("map.3ds", b"PK\x03\x04abc", "ends with :HEADER_END:, found none"),
-        ("map.h5", b"\x89HDF\r\n\x1a\nabc", "its content is an HDF5 file"),
+        ("map.h5", b"\x89HDF\r\n\x1a\nabc", "the file is truncated, damaged or still being written"),
         ("map.nxs", b"nothing", "its content is text"),
         ("map.gsf", b"nothing", "its header is damaged"),
         ("map.jpk-qi-data", b"nothing", "cannot read it"),

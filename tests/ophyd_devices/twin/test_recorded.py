@@ -130,7 +130,7 @@ def test_only_its_own_frame_and_axis_are_there(save):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"spectra": None, "axis": np.arange(K)}, "expected an array 'spectra', found axis, image"),
+        ({"spectra": None, "axis": np.arange(K)}, r"expected an array 'spectra', found axis \(5,\), image \(3, 4\)"),
         ({"image": np.zeros(5)}, r"got \(5,\); reshape it"),
         ({"spectra": np.zeros((H * W, K))}, r"or \(M, K\) with positions_nm \(M, 2\), got \(12, 5\)"),
         ({"image": np.zeros((W, H))}, "image of 4×3 px and spectra of 3×4 px.*transposed"),
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_npz_is_refused(tmp_path, save):
         sample_from(path)
     whole = save().read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SampleError, match="its content is a zip archive"):
+    with pytest.raises(SampleError, match=r"the file is truncated.*copy it again"):
         sample_from(path)
 
 
@@ -235,7 +235,7 @@ def test_another_array_can_be_the_axis(tmp_path):
     assert infrared.describe()["possible_axes"] == []
     with pytest.raises(SampleError, match=r"got 'other' of \(3,\)"):
         sample_from(path, axis="other")
-    with pytest.raises(SampleError, match="expected an array 'colour', found image, other, spectra, wavenumber"):
+    with pytest.raises(SampleError, match=r"expected an array 'colour', found image \(4, 4\), other \(3,\), spectra"):
         sample_from(path, axis="colour")
 
 
