@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ophyd_devices.readers.measurement import SampleError
+from ophyd_devices.readers.measurement import Measurement, SampleError
 from ophyd_devices.readers.selection import Curves
 
 WORTH_ALL = 0.8
@@ -14,6 +14,9 @@ WORTH_ALL = 0.8
 
 LARGEST = 1e18
 """Spectra with larger numbers are refused, as their squares do not fit into float32."""
+
+ZEROS_IN_IMAGE = 0.05
+"""An image with a smaller share of zeros where spectra were measured is taken as filled where it is 0 elsewhere."""
 
 ZEROS_AT_END = 3
 """So many zeros at the end of a spectrum are told."""
@@ -45,6 +48,28 @@ def without_fillings(curves: Curves) -> Curves:
     what = "zeros" if (level[filling] == 0).all() else f"the number {last:g}"
     note = f"{int(filling.sum())} of {len(values)} places hold only {what}, as an unfinished grid does: no candidates"
     return replace(curves, values=values, notes=(*curves.notes, note))
+
+
+def without_filled_pixels(found: Measurement, curves: Curves) -> Measurement:
+    """Return the contents of a file with NaN where an image on the grid of the spectra is filled with zeros, too.
+
+    Only where there is no spectrum, and if the image is 0 hardly anywhere else: a real image may have zeros.
+    """
+    grid, area = curves.origin.grid, curves.origin.area
+    if grid is None or area is None:
+        return found
+    empty = np.isnan(curves.values).all(axis=1).reshape(grid)
+    if not empty.any() or empty.all():
+        return found
+    images = []
+    for image in found.images:
+        values = image.values
+        if values.shape == grid and np.allclose(image.area, area, rtol=1e-9):
+            zero = values == 0
+            if (zero & empty).any() and zero[~empty].mean() < ZEROS_IN_IMAGE:
+                image = replace(image, values=np.where(zero & empty, np.nan, values))  # noqa: PLW2901
+        images.append(image)
+    return replace(found, images=tuple(images))
 
 
 def complete(learned: Sequence[Curves], others: Sequence[Curves] = ()) -> tuple[tuple[Curves, ...], tuple[Curves, ...]]:

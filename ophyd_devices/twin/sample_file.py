@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ophyd_devices.backend import Area, Channel, Spectroscopy
 from ophyd_devices.readers import npz, registry
 from ophyd_devices.readers.extent import Extent, area_of, with_area
-from ophyd_devices.readers.gaps import without_fillings
+from ophyd_devices.readers.gaps import without_filled_pixels, without_fillings
 from ophyd_devices.readers.measurement import Measurement, SampleError
 from ophyd_devices.readers.selection import Curves, Frame, Part, choose_curves, choose_frame, with_axis_unit
 from ophyd_devices.readers.steps import prepare, with_bins
@@ -83,7 +83,7 @@ def sample_from(
         steps = with_bins(learned[0], preprocess)
         curves, *others = prepare(learned, beside, steps)
         channels = [image_channel] if isinstance(image_channel, str) else image_channel
-        frame = choose_frame(found, learned[0], channels)
+        frame = choose_frame(without_filled_pixels(found, learned[0]), learned[0], channels)
         _check_size(frame.area)
         kept, places, left_out = _places(curves, frame)
     except SampleError as error:

@@ -378,6 +378,17 @@ def test_the_filling_of_an_unfinished_grid_is_no_spectrum(save):
     assert any("3 of 12 places hold only the number -99" in note for note in sample.describe()["notes"])
 
 
+def test_the_image_of_an_unfinished_grid_ends_where_its_spectra_end(save):
+    spectra, image = np.random.default_rng(0).normal(size=(6, 8, 5)), np.random.default_rng(1).normal(size=(6, 8))
+    image[1, 1] = 0.0  # a real zero
+    spectra[4:], image[4:] = 0.0, 0.0
+    sample = sample_from(save(spectra=spectra, image=image, axis=np.arange(5.0)))
+    np.testing.assert_array_equal(sample.image[0], image[:4].astype(np.float32))
+    assert any("cut to the 4×8 of 6×8 px" in note for note in sample.describe()["notes"])
+    whole = sample_from(save(spectra=spectra, image=np.where(image == 0, 1.0, image), axis=np.arange(5.0)))
+    assert whole.image.shape == (1, 6, 8), "there the image is known"
+
+
 @pytest.mark.parametrize("value", [0.0, 3.3])
 def test_equal_spectra_are_refused(save, value):
     with pytest.raises(SampleError, match="expected spectra that differ, got 12 equal ones"):
