@@ -100,16 +100,15 @@ def same(one, other):
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
 
 
-def test_every_value_arrives_bit_by_bit(connect, quick):
-    near, far = twin(seed=3), connect(quick)
+def test_every_value_arrives_bit_by_bit(connect, launch):
+    near, far = twin(seed=3), connect(launch("bits:", "seed=3"))
     assert isinstance(far, AfmBackend)
     assert encode_info(far.info) == encode_info(near.info)
-    assert far.describe() == {**near.describe(), "epics_prefix": "quick:"}
+    assert far.describe() == {**near.describe(), "epics_prefix": "bits:"}
     bias, places = np.linspace(-7, 7.1, 50), np.random.default_rng(0).uniform(0, 2000, (300, 2))
     for backend in (near, far):
         backend.move(0.1 + 0.2, 1e3 / 3, 2e3, 0.01)
         backend.engage(20.1)
-    # The IOC may have served other tests before, so its time has another origin.
     assert far.position() == near.position() == (0.1 + 0.2, 1e3 / 3)
     assert far.force() == near.force() == 20.1
     assert far.in_contact() is near.in_contact() is True

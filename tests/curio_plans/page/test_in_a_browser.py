@@ -34,7 +34,7 @@ def test_a_run_is_found_and_shown_and_hostile_names_stay_text(served):
         page.locator("#scene").focus()
         page.keyboard.press("ArrowRight")
         shows(page, "#why", "at")
-        assert page.locator("#spectrum svg.main-svg").count() > 0
+        page.wait_for_selector("#spectrum svg.main-svg")  # plotly comes after the page
 
 
 def test_without_a_key_the_page_asks_for_it(served):
