@@ -221,7 +221,7 @@ def is_in_contact():
 ROWS = [(what, instrument) for what in (*COMMAND, *SESSION) for instrument in ("twin", "EPICS")]
 USUAL = [
     ("Ctrl-C, ten times", "twin"),
-    ("the terminal is closed", "twin"),
+    ("SIGHUP: a logout", "twin"),
     ("SIGTERM: `kill`, a service manager", "EPICS"),
 ]
 CHOSEN = ROWS if os.environ.get("CURIO_DEATHS") == "all" else USUAL
